@@ -1,0 +1,1 @@
+"""The cluster: binding to a context, apply and diff, waits, diagnosis, permissions."""

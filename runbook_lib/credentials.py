@@ -1,0 +1,153 @@
+"""Credential references: parameters name where a secret is, never the secret itself.
+
+Forms: `env:NAME`, `file:PATH`, `secret:NAMESPACE/NAME/KEY` (a key of a Kubernetes Secret) and
+`prompt` (asks, in a live session only).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook_lib import names, redaction
+from runbook_lib.errors import MalformedCredentialError, MissingCredentialError
+
+SecretReader = Callable[[str, str, str], str]
+"""Reads one key of a Secret: (namespace, name, key) -> value. Given by the caller that has a cluster."""
+
+_FORMS = "env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt"
+
+
+class SecretValue:
+    """A secret that does not show itself in repr, str, format or a traceback."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        redaction.learn(value)
+
+    def reveal(self) -> str:
+        """The secret itself, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "SecretValue([redacted])"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReference:
+    """Where a secret is. `kind` is env, file, secret or prompt; `target` what follows the colon."""
+
+    kind: str
+    target: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}" if self.target else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> CredentialReference:
+        """Read a reference; the text is never echoed when malformed, for it may be a pasted secret.
+
+        Raises:
+            ValueError: not one of the four forms (pydantic turns it into InvalidParameterError).
+        """
+        if text == "prompt":
+            return cls("prompt")
+        kind, colon, target = text.partition(":")
+        if not colon or kind not in ("env", "file", "secret") or not target.strip():
+            raise ValueError(
+                f"a credential is given by reference: {_FORMS}; the value itself is never a parameter"
+            )
+        if kind == "env":
+            try:
+                names.variable(target)
+            except ValueError:
+                raise ValueError(
+                    "the part after env: is not a variable name; give the name, not the value"
+                ) from None
+        if kind == "secret":
+            _secret_parts(target)
+        return cls(kind, target)
+
+    def resolve(self, read_secret: SecretReader | None = None) -> SecretValue:
+        """Fetch the secret. One trailing line end is cut from files and Secrets, where editors add it.
+
+        Raises:
+            MissingCredentialError: the variable, file, Secret or key is not there, or is empty.
+            MalformedCredentialError: the value holds a line break or another control character.
+        """
+        value = {"env": self._from_env, "file": self._from_file, "prompt": self._from_prompt}.get(
+            self.kind, lambda: self._from_secret(read_secret)
+        )()
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value:
+            raise MissingCredentialError("it is empty", where=str(self), remedy="put the auth token there")
+        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+            raise MalformedCredentialError(
+                "the value holds a line break or another control character",
+                where=str(self),
+                remedy="store the token alone, on one line (OCI auth tokens break on stray newlines)",
+            )
+        return SecretValue(value)
+
+    def _from_env(self) -> str:
+        if self.target not in os.environ:
+            raise MissingCredentialError(
+                "the environment variable is not set",
+                where=str(self),
+                remedy=f"export {self.target} before the run",
+            )
+        return os.environ[self.target]
+
+    def _from_file(self) -> str:
+        path = Path(self.target).expanduser()
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
+            raise MissingCredentialError(
+                f"the file cannot be read: {reason}",
+                where=str(self),
+                remedy="write the token to this file, mode 0600, or name another",
+            ) from e
+
+    def _from_prompt(self) -> str:
+        if not (sys.stdin and sys.stdin.isatty()) and not _in_live_kernel():
+            raise MissingCredentialError(
+                "nobody is here to answer a prompt",
+                where="prompt",
+                remedy="in automation give env:NAME, file:PATH or secret:NAMESPACE/NAME/KEY",
+            )
+        return getpass.getpass("registry auth token: ")
+
+    def _from_secret(self, read_secret: SecretReader | None) -> str:
+        if read_secret is None:
+            raise MissingCredentialError(
+                "no cluster is bound, so a Secret cannot be read",
+                where=str(self),
+                remedy="give a reachable context, or use env:NAME or file:PATH",
+            )
+        return read_secret(*_secret_parts(self.target))
+
+
+def _secret_parts(target: str) -> tuple[str, str, str]:
+    parts = target.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise ValueError("a Secret is named as secret:NAMESPACE/NAME/KEY")
+    return parts[0], parts[1], parts[2]
+
+
+def _in_live_kernel() -> bool:
+    """True in a Jupyter kernel whose front end answers input requests (papermill's does not)."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))

@@ -1,0 +1,96 @@
+"""The run journal: JSON lines that every step writes and the next notebook, run or page reads.
+
+It lives below `steps` (and not in `run`) because steps write it and the page and the report read it.
+A journal entry is a memory, never a proof: on resume the world is verified again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runbook_lib.errors import JournalError
+from runbook_lib.redaction import redact
+
+FILE_NAME = "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: UTC time (ISO 8601), step name, phase (check, plan, apply, verify, run), kind, data."""
+
+    time: str
+    step: str
+    phase: str
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Journal:
+    """Append-only writer and reader of one `journal.jsonl`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.path = run_dir / FILE_NAME
+
+    def write(self, step: str, phase: str, kind: str, **data: Any) -> Entry:  # noqa: ANN401
+        """Append one entry; `kind` is findings, plan, event, fact, started, finished or error.
+
+        One `write(2)` on an O_APPEND descriptor, so that lines of two processes never mix.
+
+        Raises:
+            JournalError: the folder cannot be made or the file not written.
+        """
+        entry = Entry(datetime.now(UTC).isoformat(timespec="milliseconds"), step, phase, kind, data)
+        record = {"time": entry.time, "step": step, "phase": phase, "kind": kind, "data": data}
+        line = redact(json.dumps(record, ensure_ascii=False, default=str)) + "\n"
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(descriptor, line.encode())
+            finally:
+                os.close(descriptor)
+        except OSError as e:
+            raise JournalError(
+                f"cannot write the run journal: {e.strerror}",
+                where=str(self.path),
+                remedy="give a writable folder in the parameter run_dir",
+            ) from e
+        return entry
+
+    def fact(self, step: str, **facts: Any) -> None:  # noqa: ANN401
+        """Record facts that later steps look up, such as the path of buildctl."""
+        self.write(step, "apply", "fact", **facts)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, oldest first. A last line cut short by a kill is passed over.
+
+        Raises:
+            JournalError: the file exists and cannot be read.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as e:
+            raise JournalError(f"cannot read the run journal: {e.strerror}", where=str(self.path)) from e
+        for line in lines:
+            try:
+                record = json.loads(line)
+                yield Entry(**record)
+            except (ValueError, TypeError):
+                continue
+
+    def look_up(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+        """The newest value recorded for fact `name` by any step, or `default`."""
+        value = default
+        for entry in self.entries():
+            if entry.kind == "fact" and name in entry.data:
+                value = entry.data[name]
+        return value

@@ -1,0 +1,1 @@
+"""Registries: references, docker config, login, probe, read-back, OCIR's own rules."""

@@ -1,0 +1,1 @@
+"""Headless runs through papermill: live progress, resume, journal, report."""

@@ -1,0 +1,240 @@
+"""The one settings schema: notebook parameters, command line, environment and YAML are drawn from it.
+
+Every field has a description (the help text everywhere) and the steps that read it. All fields are
+plain literals, so papermill can pass them; secrets are only ever references.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.config import JsonDict
+
+from runbook_lib import names
+from runbook_lib.credentials import CredentialReference
+
+DEFAULT_IMAGE = "docker.io/moby/buildkit:v0.34.2"
+STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push", "clean_up")
+ALL = " ".join(STEPS)
+
+
+def _optional(check: Any) -> AfterValidator:  # noqa: ANN401
+    """Validate with `check` unless the value is empty: the empty string means "not given"."""
+    return AfterValidator(lambda value: check(value) if value else value)
+
+
+def _credential(value: str) -> str:
+    CredentialReference.parse(value)
+    return value
+
+
+def _each(check: Any) -> AfterValidator:  # noqa: ANN401
+    """Validate every item of a list, or every value of a mapping."""
+
+    def run(value: Any) -> Any:  # noqa: ANN401
+        for item in value.values() if isinstance(value, dict) else value:
+            check(item)
+        return value
+
+    return AfterValidator(run)
+
+
+def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:  # noqa: ANN401
+    """A parameter: its default, its help text, and the steps whose notebooks show it."""
+    extra: JsonDict = {"steps": list[JsonValue](steps.split())}
+    if isinstance(default, list | dict):
+        return Field(default_factory=default.copy, description=description, json_schema_extra=extra, **more)
+    return Field(default, description=description, json_schema_extra=extra, **more)
+
+
+Label = Annotated[str, AfterValidator(names.dns_label)]
+OptionalLabel = Annotated[str, _optional(names.dns_subdomain)]
+Host = Annotated[str, _optional(names.registry_host)]
+Credential = Annotated[str, _optional(_credential)]
+Version = Annotated[str, _optional(names.version)]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Quantities = Annotated[dict[str, str], _each(names.quantity)]
+
+
+class Registry(BaseModel):
+    """One more registry to log in to, beside the main one: an entry of `more_registries`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    registry: Annotated[str, AfterValidator(names.registry_host)]
+    username: str = ""
+    credential: Annotated[str, AfterValidator(_credential)]
+    ca: str = ""
+
+
+class Settings(BaseModel):
+    """All parameters of the runbook. Frozen; unknown names and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_max_length=4096)
+
+    # -- target -----------------------------------------------------------------------------
+    kubeconfig: str = _p("", "kubeconfig file; empty: $KUBECONFIG, else ~/.kube/config")
+    context: str = _p("", "kubeconfig context to work on; empty: the current context")
+    namespace: Label = _p("default", "namespace of the builder")
+    name: Label = _p("buildkitd", "name of the builder Pod (or Deployment)")
+    kind: Literal["pod", "deployment"] = _p(
+        "pod", "run the builder as a Pod (as the source document) or a Deployment"
+    )
+    run_dir: str = _p("", "folder of the journal and reports; empty: runs/interactive")
+    request_timeout: float = _p(15.0, "seconds that one API or registry request may take", gt=0, le=300)
+
+    # -- 01 install_pod -----------------------------------------------------------------------
+    mode: Literal["privileged", "userns", "rootless"] = _p(
+        "privileged",
+        "how the builder is confined: privileged, userns or rootless",
+        steps="install_pod test_push",
+    )
+    image: Annotated[str, _optional(names.image)] = _p(
+        DEFAULT_IMAGE,
+        "builder image, fully qualified; rootless mode adds -rootless to the tag",
+        steps="install_pod",
+    )
+    requests: Quantities = _p(
+        {}, "resource requests, such as {'cpu': '500m', 'memory': '1Gi'}", steps="install_pod"
+    )
+    limits: Quantities = _p({}, "resource limits, such as {'memory': '4Gi'}", steps="install_pod")
+    node_selector: dict[str, str] = _p({}, "node labels that the builder needs", steps="install_pod")
+    tolerations: list[dict[str, Any]] = _p([], "Kubernetes tolerations of the builder", steps="install_pod")
+    image_pull_secret: OptionalLabel = _p(
+        "", "Secret with which the builder image is pulled", steps="install_pod"
+    )
+    mirrors: dict[str, list[str]] = _p(
+        {},
+        "registry mirrors for the builder, such as {'docker.io': ['mirror.example:5000']}",
+        steps="install_pod",
+    )
+    create_namespace: bool = _p(False, "create the namespace where it is missing", steps="install_pod")
+    allow_replace: bool = _p(
+        False, "replace a builder Pod whose unchangeable fields differ", steps="install_pod"
+    )
+    ready_timeout: float = _p(
+        180.0, "seconds until the builder must be Ready", steps="install_pod", gt=0, le=3600
+    )
+
+    # -- 02 configure_auth ----------------------------------------------------------------------
+    registry: Host = _p("", "registry to push to, host[:port]; for OCIR iad.ocir.io and its like")
+    registry_username: str = _p(
+        "",
+        "user name; for OCIR <namespace>/<user> or <namespace>/<domain>/<user>",
+        steps="configure_auth test_push",
+    )
+    registry_credential: Credential = _p(
+        "",
+        "where the auth token is: env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt",
+        steps="configure_auth",
+    )
+    registry_ca: str = _p(
+        "", "CA file (PEM) of a registry with a private CA", steps="install_pod configure_auth test_push"
+    )
+    registry_flavor: Literal["auto", "ocir", "distribution"] = _p(
+        "auto", "whose rules the registry follows; auto: by its host name", steps="configure_auth test_push"
+    )
+    more_registries: list[Registry] = _p(
+        [], "further registries: a list of {registry, username, credential, ca}", steps="configure_auth"
+    )
+    auth_method: Literal["file", "docker", "oci"] = _p(
+        "file",
+        "file: write the docker config; docker: docker login; oci: short-lived OCIR token",
+        steps="configure_auth",
+    )
+    docker_config: str = _p(
+        "",
+        "folder of config.json; empty: $DOCKER_CONFIG, else ~/.docker",
+        steps="configure_auth test_push clean_up",
+    )
+    push_secret: OptionalLabel = _p(
+        "",
+        "also keep the logins in the cluster, as a dockerconfigjson Secret of this name",
+        steps="configure_auth clean_up",
+    )
+
+    # -- 03 fetch_buildctl ----------------------------------------------------------------------
+    buildctl_sources: list[Literal["pod", "path", "file", "release"]] = _p(
+        ["pod", "path", "file", "release"], "where buildctl may come from, in order", steps="fetch_buildctl"
+    )
+    buildctl: str = _p(
+        "", "buildctl to use as it is; empty: what this step fetched", steps="fetch_buildctl test_push"
+    )
+    buildctl_version: Version = _p(
+        "", "release to fetch; empty: the daemon's own version", steps="fetch_buildctl"
+    )
+    buildctl_sha256: Sha256 = _p("", "expected sha256 of the buildctl tarball", steps="fetch_buildctl")
+    buildctl_archive: str = _p("", "a BuildKit release tarball on this machine", steps="fetch_buildctl")
+    buildctl_url: str = _p("", "mirror of the BuildKit releases (base address)", steps="fetch_buildctl")
+    kubectl: str = _p(
+        "", "kubectl to use as it is; empty: from PATH, else fetched", steps="fetch_buildctl test_push"
+    )
+    kubectl_version: Version = _p(
+        "", "kubectl release to fetch; empty: the server's version", steps="fetch_buildctl"
+    )
+    kubectl_sha256: Sha256 = _p("", "expected sha256 of kubectl", steps="fetch_buildctl")
+    kubectl_url: str = _p("", "mirror of the Kubernetes releases (base address)", steps="fetch_buildctl")
+    client_platform: Annotated[str, _optional(names.platform)] = _p(
+        "", "platform of the fetched binaries; empty: this machine's", steps="fetch_buildctl"
+    )
+    bin_dir: str = _p("", "folder for fetched binaries; empty: the user's data folder", steps=ALL)
+
+    # -- 04 test_push ---------------------------------------------------------------------------
+    repository: Annotated[str, _optional(names.repository)] = _p(
+        "",
+        "repository below the registry; empty: <namespace>/buildkit-runbook/hello",
+        steps="configure_auth test_push",
+    )
+    tags: Annotated[list[str], _each(names.tag), Field(min_length=1)] = _p(
+        ["test.01"], "tags to push", steps="test_push"
+    )
+    context_dir: str = _p(
+        "", "build context; empty: the sample that comes with the runbook", steps="test_push"
+    )
+    dockerfile: str = _p("", "Dockerfile; empty: Dockerfile in the build context", steps="test_push")
+    build_args: dict[str, str] = _p(
+        {}, "build arguments (never secrets: they stay in the image)", steps="test_push"
+    )
+    build_target: str = _p("", "stage to build; empty: the last", steps="test_push")
+    platforms: Annotated[list[str], _each(names.platform)] = _p(
+        [], "platforms to build for; empty: the builder's", steps="test_push"
+    )
+    local_cache: str = _p("", "folder for BuildKit's local cache; empty: none", steps="test_push")
+    cache_to: list[str] = _p([], "further cache exports, as buildctl writes them", steps="test_push")
+    cache_from: list[str] = _p([], "further cache imports, as buildctl writes them", steps="test_push")
+    allow_registry_cache: bool = _p(
+        False, "let a registry or inline cache export through to an OCIR host", steps="test_push"
+    )
+    probe_cache: bool = _p(False, "ask the registry whether it takes cache manifests", steps="test_push")
+    run_image: bool = _p(False, "run the pushed image as a Pod and check its output", steps="test_push")
+    expected_output: str = _p("", "text the run image must print; empty: the sample's", steps="test_push")
+    build_timeout: float = _p(
+        900.0, "seconds that the build may take in all", steps="test_push", gt=0, le=86400
+    )
+    stall_timeout: float = _p(120.0, "seconds without any progress", steps="test_push", gt=0, le=3600)
+
+    # -- 99 clean_up ----------------------------------------------------------------------------
+    remove_login: bool = _p(False, "also remove the logins this runbook wrote", steps="clean_up")
+    remove_binaries: bool = _p(False, "also remove the fetched binaries", steps="clean_up")
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        for variable in self.build_args:
+            names.variable(variable)
+        for mirror in [*self.mirrors, *(m for group in self.mirrors.values() for m in group)]:
+            names.registry_host(mirror.partition("/")[0])
+        hosts = [r.registry for r in self.more_registries] + ([self.registry] if self.registry else [])
+        twice = sorted({h for h in hosts if hosts.count(h) > 1})
+        if twice:
+            raise ValueError(f"the registry {twice[0]} is given twice; one entry per host")
+        return self
+
+
+def fields_of(step: str) -> dict[str, Any]:
+    """Name -> pydantic FieldInfo of the parameters that `step`'s notebook shows, in schema order."""
+    picked = {}
+    for name, info in Settings.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and step in extra["steps"]:  # type: ignore[operator]
+            picked[name] = info
+    return picked

@@ -1,0 +1,105 @@
+"""The step contract: check and plan read, apply changes, verify asks the world."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from runbook_lib.errors import RunbookError
+from runbook_lib.findings import Findings
+from runbook_lib.journal import Journal
+from runbook_lib.plan import Plan
+from runbook_lib.progress import Event, Sink, print_sink
+from runbook_lib.settings import Settings
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+Result = TypeVar("Result", Findings, Plan)
+
+
+class Step(ABC):
+    """One step over one frozen settings object and one run journal.
+
+    Subclasses write the four `_verbs`; callers use the public ones, which journal what was found
+    and how long it took. `sink` receives live events.
+    """
+
+    name: ClassVar[str]
+    notebook: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, settings: Settings, journal: Journal | None = None, sink: Sink = print_sink) -> None:
+        self.settings = settings
+        self.journal = journal or Journal(run_dir_of(settings))
+        self._sink = sink
+
+    def check(self) -> Findings:
+        """Read only: preconditions, permissions, versions."""
+        return self._verb("check", self._check)
+
+    def plan(self) -> Plan:
+        """Read only: what `apply` would change, as diffs and as commands."""
+        return self._verb("plan", self._plan)
+
+    def apply(self) -> Findings:
+        """Change what the plan says; a second apply writes nothing."""
+        return self._verb("apply", self._apply)
+
+    def verify(self) -> Findings:
+        """Ask the world, not the return code."""
+        return self._verb("verify", self._verify)
+
+    def emit(self, event: Event) -> None:
+        """Send a live event to the watcher and to the journal (for watchers in other processes)."""
+        self._sink(event)
+        self.journal.write(self.name, "", "event", **event.as_record())
+
+    def _verb(self, phase: str, work: Callable[[], Result]) -> Result:
+        begun = time.monotonic()
+        self.journal.write(self.name, phase, "started")
+        try:
+            result = work()
+        except RunbookError as e:
+            self.journal.write(self.name, phase, "error", **_error_record(e), seconds=_since(begun))
+            raise
+        except BaseException as e:
+            # Only the type is kept: the text of a foreign error may hold what must not be written.
+            self.journal.write(self.name, phase, "error", type=type(e).__name__, seconds=_since(begun))
+            raise
+        kind = "plan" if isinstance(result, Plan) else "findings"
+        self.journal.write(self.name, phase, kind, items=result.as_records(), seconds=_since(begun))
+        return result
+
+    @abstractmethod
+    def _check(self) -> Findings: ...
+
+    @abstractmethod
+    def _plan(self) -> Plan: ...
+
+    @abstractmethod
+    def _apply(self) -> Findings: ...
+
+    @abstractmethod
+    def _verify(self) -> Findings: ...
+
+
+def run_dir_of(settings: Settings) -> Path:
+    """The folder of the journal: the parameter `run_dir`, else `runs/interactive` of the repository."""
+    given = settings.run_dir
+    return Path(given).expanduser().resolve() if given else REPOSITORY_ROOT / "runs" / "interactive"
+
+
+def _since(begun: float) -> float:
+    return round(time.monotonic() - begun, 3)
+
+
+def _error_record(e: RunbookError) -> dict[str, Any]:
+    return {
+        "type": type(e).__name__,
+        "what": e.what,
+        "where": e.where,
+        "remedy": e.remedy,
+        "notebook": e.notebook,
+    }
