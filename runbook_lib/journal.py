@@ -51,9 +51,9 @@ class Journal:
         line = redact(json.dumps(record, ensure_ascii=False, default=str)) + "\n"
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, line.encode())
+                os.write(descriptor, (_line_end_owed(descriptor) + line).encode())
             finally:
                 os.close(descriptor)
         except OSError as e:
@@ -94,3 +94,9 @@ class Journal:
             if entry.kind == "fact" and name in entry.data:
                 value = entry.data[name]
         return value
+
+
+def _line_end_owed(descriptor: int) -> str:
+    """A line end, where a killed writer left its last line unfinished: the next line must not join it."""
+    size = os.fstat(descriptor).st_size
+    return "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""

@@ -40,6 +40,20 @@ def _each(check: Any) -> AfterValidator:  # noqa: ANN401
     return AfterValidator(run)
 
 
+def _arguments(value: dict[str, str]) -> dict[str, str]:
+    for variable in value:
+        names.variable(variable)
+    return value
+
+
+def _mirrors(value: dict[str, list[str]]) -> dict[str, list[str]]:
+    for mirror in [*value, *(m for group in value.values() for m in group)]:
+        if "://" in mirror:
+            raise ValueError(f"the mirror {mirror!r} has a scheme; write host[:port][/path]")
+        names.registry_host(mirror.partition("/")[0])
+    return value
+
+
 def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:  # noqa: ANN401
     """A parameter: its default, its help text, and the steps whose notebooks show it."""
     extra: JsonDict = {"steps": list[JsonValue](steps.split())}
@@ -103,7 +117,7 @@ class Settings(BaseModel):
     image_pull_secret: OptionalLabel = _p(
         "", "Secret with which the builder image is pulled", steps="install_pod"
     )
-    mirrors: dict[str, list[str]] = _p(
+    mirrors: Annotated[dict[str, list[str]], AfterValidator(_mirrors)] = _p(
         {},
         "registry mirrors for the builder, such as {'docker.io': ['mirror.example:5000']}",
         steps="install_pod",
@@ -192,7 +206,7 @@ class Settings(BaseModel):
         "", "build context; empty: the sample that comes with the runbook", steps="test_push"
     )
     dockerfile: str = _p("", "Dockerfile; empty: Dockerfile in the build context", steps="test_push")
-    build_args: dict[str, str] = _p(
+    build_args: Annotated[dict[str, str], AfterValidator(_arguments)] = _p(
         {}, "build arguments (never secrets: they stay in the image)", steps="test_push"
     )
     build_target: str = _p("", "stage to build; empty: the last", steps="test_push")
@@ -219,10 +233,6 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Settings:
-        for variable in self.build_args:
-            names.variable(variable)
-        for mirror in [*self.mirrors, *(m for group in self.mirrors.values() for m in group)]:
-            names.registry_host(mirror.partition("/")[0])
         hosts = [r.registry for r in self.more_registries] + ([self.registry] if self.registry else [])
         twice = sorted({h for h in hosts if hosts.count(h) > 1})
         if twice:

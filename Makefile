@@ -1,0 +1,32 @@
+# Each target calls one tool. `make test` does its own set-up and runs every test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: test lint lock clean
+.DELETE_ON_ERROR:
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; set PYTHON="'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	touch $@
+
+lock:
+	$(BIN)/uv pip compile -q --no-header --upgrade requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

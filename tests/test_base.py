@@ -1,0 +1,135 @@
+"""Findings, plans, the journal and the step contract."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from runbook_lib import errors
+from runbook_lib.errors import BlockedError, ClusterUnreachableError, JournalError, RunbookError
+from runbook_lib.findings import Finding, Findings, Status
+from runbook_lib.journal import Journal
+from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.progress import Event
+from runbook_lib.settings import Settings
+from runbook_lib.steps.contract import Step
+
+
+class Sample(Step):
+    name = "sample"
+    notebook = "00_sample.ipynb"
+    title = "A sample"
+    fault: Exception | None = None
+
+    def _check(self) -> Findings:
+        return Findings([Finding(Status.OK, "x", "there")])
+
+    def _plan(self) -> Plan:
+        return Plan([Change(Action.CREATE, "pod/x", "+ a", ("kubectl apply -f x",))])
+
+    def _apply(self) -> Findings:
+        if self.fault:
+            raise self.fault
+        self.emit(Event("k", "working", 1, 2))
+        self.journal.fact(self.name, answer=42)
+        return Findings([Finding(Status.OK, "x", "made")])
+
+    def _verify(self) -> Findings:
+        return Findings(
+            [Finding(Status.FAIL, "x", "gone", remedy="make it", notebook="01_install_pod.ipynb")]
+        )
+
+
+def sample(tmp_path: Path) -> Sample:
+    return Sample(Settings(run_dir=str(tmp_path)), sink=lambda _event: None)
+
+
+def test_every_verb_is_journalled_with_its_time(tmp_path: Path) -> None:
+    step = sample(tmp_path)
+    for verb in (step.check, step.plan, step.apply, step.verify):
+        verb()
+    kinds = [(e.phase, e.kind) for e in step.journal.entries() if e.kind in ("findings", "plan")]
+    assert kinds == [("check", "findings"), ("plan", "plan"), ("apply", "findings"), ("verify", "findings")]
+    assert all(e.data["seconds"] >= 0 for e in step.journal.entries() if e.kind == "findings")
+    assert step.journal.look_up("answer") == 42
+    assert step.journal.look_up("nothing", "default") == "default"
+
+
+def test_a_typed_error_is_journalled_whole_and_a_foreign_one_by_type_only(tmp_path: Path) -> None:
+    step = sample(tmp_path)
+    step.fault = ClusterUnreachableError("no answer", where="server", remedy="check the route")
+    with pytest.raises(ClusterUnreachableError):
+        step.apply()
+    step.fault = OSError("may hold what must not be written")
+    with pytest.raises(OSError, match="may hold"):
+        step.apply()
+    first, second = (e.data for e in step.journal.entries() if e.kind == "error")
+    assert first["remedy"] == "check the route"
+    assert second["type"] == "OSError"
+    assert "may hold" not in step.journal.path.read_text()
+
+
+def test_require_names_what_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(BlockedError, match="gone") as caught:
+        sample(tmp_path).verify().require("verification")
+    assert caught.value.remedy == "make it"
+    assert "notebooks/01_install_pod.ipynb" in str(caught.value)
+
+
+def test_no_findings_prove_nothing() -> None:
+    assert not Findings().passed
+    with pytest.raises(BlockedError, match="nothing was checked"):
+        Findings().require("check")
+
+
+def test_the_worst_status_decides() -> None:
+    found = Findings(
+        [Finding(Status.WARN, "a", "m"), Finding(Status.OK, "b", "m"), Finding(Status.SKIP, "c", "m")]
+    )
+    assert found.worst is Status.WARN
+    assert found.passed
+
+
+def test_markdown_tables_survive_pipes_and_newlines() -> None:
+    text = Findings([Finding(Status.FAIL, "a|b", "one\ntwo", remedy="x")])._repr_markdown_()
+    assert "a\\|b" in text
+    assert "one<br>two" in text
+
+
+def test_a_plan_knows_when_nothing_changes_and_its_digest_follows_content() -> None:
+    none = Plan([Change(Action.NONE, "pod/x", commands=("kubectl apply",))])
+    some = Plan([Change(Action.CREATE, "pod/x", commands=("kubectl apply",))])
+    assert none.is_empty
+    assert none.commands == ()
+    assert not some.is_empty
+    assert none.digest != some.digest
+    assert some.digest == Plan(some.changes).digest
+    assert "kubectl apply" in str(some)
+
+
+def test_the_journal_passes_over_a_line_cut_by_a_kill(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write("a", "check", "started")
+    with journal.path.open("a") as stream:
+        stream.write('{"time": "2026')
+    assert [e.step for e in journal.entries()] == ["a"]
+    journal.write("b", "check", "started")
+    assert [e.step for e in journal.entries()] == ["a", "b"]
+
+
+def test_an_unwritable_journal_is_a_typed_error(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(JournalError, match="cannot write") as caught:
+        Journal(blocker / "run").write("a", "check", "started")
+    assert caught.value.remedy
+
+
+def test_every_error_stands_in_the_tree_at_the_top_and_survives_pickling() -> None:
+    for name, cls in vars(errors).items():
+        if isinstance(cls, type) and issubclass(cls, RunbookError):
+            assert name in (errors.__doc__ or ""), name
+            again = pickle.loads(pickle.dumps(cls("w", where="o", remedy="r", notebook="n")))  # noqa: S301
+            assert (type(again), again.what, again.where, again.remedy) == (cls, "w", "o", "r")

@@ -1,0 +1,83 @@
+"""Credential references: resolved, never shown."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+from pathlib import Path
+
+import pytest
+
+from runbook_lib.credentials import CredentialReference, SecretValue
+from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
+from runbook_lib.journal import Journal
+from runbook_lib.redaction import redact
+
+CANARY = "c4n4ry:with/colons+and=signs"
+
+
+def test_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_TEST", CANARY)
+    assert CredentialReference.parse("env:TOKEN_OF_TEST").resolve().reveal() == CANARY
+
+
+def test_from_file_without_the_editors_last_newline(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(CANARY + "\n")
+    assert CredentialReference.parse(f"file:{path}").resolve().reveal() == CANARY
+
+
+def test_from_a_secret_through_the_given_reader() -> None:
+    seen: list[tuple[str, str, str]] = []
+
+    def reader(namespace: str, name: str, key: str) -> str:
+        seen.append((namespace, name, key))
+        return CANARY
+
+    assert CredentialReference.parse("secret:ns/name/key").resolve(reader).reveal() == CANARY
+    assert seen == [("ns", "name", "key")]
+
+
+@pytest.mark.parametrize("content", ["a\nb", "a\r\nb\n", "tab\there", "nul\0"])
+def test_control_characters_are_refused_without_showing_the_value(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(content)
+    with pytest.raises(MalformedCredentialError) as caught:
+        CredentialReference.parse(f"file:{path}").resolve()
+    assert content not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "reference", ["env:NOT_SET_ANYWHERE", "file:/nonexistent/token", "secret:a/b/c", "prompt"]
+)
+def test_what_is_missing_is_named(reference: str) -> None:
+    with pytest.raises(MissingCredentialError) as caught:
+        CredentialReference.parse(reference).resolve()
+    assert caught.value.where == reference
+    assert caught.value.remedy
+    assert isinstance(caught.value, CredentialError)
+
+
+def test_an_empty_file_is_no_credential(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("\n")
+    with pytest.raises(MissingCredentialError, match="empty"):
+        CredentialReference.parse(f"file:{path}").resolve()
+
+
+def test_a_secret_value_does_not_show_itself() -> None:
+    secret = SecretValue(CANARY)
+    assert CANARY not in f"{secret!r} {secret} {[secret]}"
+
+
+def test_known_secrets_are_blanked_in_every_form(tmp_path: Path) -> None:
+    SecretValue(CANARY)
+    encoded = base64.b64encode(CANARY.encode()).decode()
+    assert redact(f"a {CANARY} b {encoded}") == "a [redacted] b [redacted]"
+    journal = Journal(tmp_path)
+    journal.write("test", "apply", "event", message=f"x {CANARY} {encoded}")
+    text = journal.path.read_text()
+    assert CANARY not in text
+    assert encoded not in text
+    assert "[redacted]" in text

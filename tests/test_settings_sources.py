@@ -1,0 +1,102 @@
+"""The same names and values from every source, and who wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runbook_lib.errors import InvalidParameterError, ProfileError, UnknownParameterError
+from runbook_lib.settings import STEPS, Settings, fields_of
+from runbook_lib.settings_sources import default_of, from_notebook, from_text, load
+
+
+def test_explicit_beats_environment_beats_profile_beats_default(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("context: from-yaml\nnamespace: from-yaml\nname: from-yaml\n")
+    environ = {"RUNBOOK_NAMESPACE": "from-env", "RUNBOOK_NAME": "from-env", "RUNBOOK_PROFILE": str(profile)}
+    settings = load({"name": "explicit"}, environ=environ)
+    assert (settings.context, settings.namespace, settings.name) == ("from-yaml", "from-env", "explicit")
+    assert settings.kind == "pod"
+
+
+def test_environment_text_becomes_the_fields_type() -> None:
+    environ = {
+        "RUNBOOK_MIRRORS": '{"docker.io": ["10.0.0.1:5000"]}',
+        "RUNBOOK_TAGS": "a, b",
+        "RUNBOOK_RUN_IMAGE": "true",
+        "RUNBOOK_READY_TIMEOUT": "60",
+    }
+    settings = load(environ=environ)
+    assert settings.mirrors == {"docker.io": ["10.0.0.1:5000"]}
+    assert settings.tags == ["a", "b"]
+    assert settings.run_image is True
+    assert settings.ready_timeout == 60.0
+
+
+@pytest.mark.parametrize(("name", "text"), [("run_image", "maybe"), ("ready_timeout", "x"), ("tags", "[")])
+def test_text_of_the_wrong_type_is_refused(name: str, text: str) -> None:
+    with pytest.raises(InvalidParameterError, match="not a") as caught:
+        from_text(name, text)
+    assert name in caught.value.where
+
+
+def test_an_unknown_environment_name_is_refused() -> None:
+    with pytest.raises(UnknownParameterError, match="namespac"):
+        load(environ={"RUNBOOK_NAMESPAC": "x"})
+
+
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\ncontext: *b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BOMB, "aliases"),
+        ("- a\n- b\n", "mapping"),
+        ("context: [", "valid YAML"),
+        ("1: x\n", "mapping"),
+        ("x" * 1_000_001, "larger"),
+    ],
+    ids=["bomb", "list", "syntax", "number", "huge"],
+)
+def test_a_bad_profile_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    profile = tmp_path / "p.yaml"
+    profile.write_text(text)
+    with pytest.raises(ProfileError, match=says) as caught:
+        load(profile=str(profile), environ={})
+    assert caught.value.where == str(profile)
+    assert caught.value.remedy
+
+
+def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="cannot read"):
+        load(profile=str(tmp_path / "none.yaml"), environ={})
+
+
+def test_an_injected_default_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOK_MODE", "rootless")
+    plain = {"mode": "privileged", "In": ["", 'mode = "privileged"']}
+    injected = {
+        "mode": "privileged",
+        "In": ["", 'mode = "privileged"', '# Parameters\nmode = "privileged"\n'],
+    }
+    assert from_notebook(plain).mode == "rootless"
+    assert from_notebook(injected).mode == "privileged"
+
+
+def test_a_notebook_refuses_a_name_papermill_would_only_warn_about() -> None:
+    with pytest.raises(UnknownParameterError, match="did you mean context"):
+        from_notebook({"contxt": "x", "In": ["# Parameters\ncontxt = 'x'\n"]})
+
+
+def test_every_field_has_help_and_steps() -> None:
+    for name, info in Settings.model_fields.items():
+        assert info.description, name
+    shown = {name for step in STEPS for name in fields_of(step)}
+    assert shown == set(Settings.model_fields)
+
+
+def test_defaults_are_fresh_copies() -> None:
+    default_of("tags").append("x")
+    assert default_of("tags") == ["test.01"]
