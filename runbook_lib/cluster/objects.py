@@ -1,0 +1,117 @@
+"""Reading, server-side applying and deleting objects as plain JSON: one table, one request function."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from runbook_lib.cluster.api_errors import ObjectMissingError, explained
+from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster
+
+Json = dict[str, Any]
+PATHS = {
+    "Namespace": "/api/v1/namespaces",
+    "Node": "/api/v1/nodes",
+    "Pod": "/api/v1/namespaces/{namespace}/pods",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
+    "Event": "/api/v1/namespaces/{namespace}/events",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+}
+_APPLY = "application/apply-patch+yaml"
+
+
+def subject(cluster: Cluster, kind: str, name: str) -> str:
+    """How messages name an object: `Pod team/buildkitd`."""
+    return f"{kind} {cluster.namespace}/{name}" if "{namespace}" in PATHS[kind] else f"{kind} {name}"
+
+
+def read(cluster: Cluster, kind: str, name: str) -> Json | None:
+    """The live object, or None where there is none.
+
+    Raises:
+        ClusterError: the API server refused or did not answer.
+    """
+    try:
+        return _request(cluster, "GET", kind, name)
+    except ObjectMissingError:
+        return None
+
+
+def list_all(cluster: Cluster, kind: str, labels: str = "", fields: str = "") -> list[Json]:
+    """All objects of `kind` in the bound namespace that match the label and field selectors."""
+    query = [(k, v) for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v]
+    items: list[Json] = _request(cluster, "GET", kind, "", query).get("items") or []
+    return items
+
+
+def apply(cluster: Cluster, obj: Json, *, dry_run: bool = False) -> Json:
+    """Server-side apply with the runbook's field manager; conflicts are never forced.
+
+    Raises:
+        FieldConflictError, ApplyRefusedError, ImmutableDriftError, PermissionMissingError, …
+    """
+    query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+    query += [("dryRun", "All")] if dry_run else []
+    return _request(cluster, "PATCH", obj["kind"], obj["metadata"]["name"], query, obj, _APPLY)
+
+
+def delete(cluster: Cluster, kind: str, name: str, uid: str = "", grace: int | None = None) -> bool:
+    """Delete one object; False where there was none. `uid` guards against deleting a newer namesake.
+
+    Raises:
+        ClusterError: the API server refused or did not answer.
+    """
+    body: Json = {"propagationPolicy": "Background"}
+    if uid:
+        body["preconditions"] = {"uid": uid}
+    if grace is not None:
+        body["gracePeriodSeconds"] = grace
+    try:
+        _request(cluster, "DELETE", kind, name, (), body)
+    except ObjectMissingError:
+        return False
+    return True
+
+
+def post(cluster: Cluster, path: str, body: Json) -> Json:
+    """POST a review object (SelfSubjectAccessReview and its like), which changes nothing."""
+    return _send(cluster, "POST", path, (), body, "application/json", path.rpartition("/")[2])
+
+
+def _request(
+    cluster: Cluster,
+    method: str,
+    kind: str,
+    name: str,
+    query: Any = (),  # noqa: ANN401
+    body: Json | None = None,
+    content_type: str = "application/json",
+) -> Json:
+    path = PATHS[kind].format(namespace=cluster.namespace) + (f"/{name}" if name else "")
+    return _send(cluster, method, path, query, body, content_type, subject(cluster, kind, name or "*"))
+
+
+def _send(
+    cluster: Cluster,
+    method: str,
+    path: str,
+    query: Any,  # noqa: ANN401
+    body: Json | None,
+    content_type: str,
+    where: str,
+) -> Json:
+    headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
+    with explained(cluster.server, where):
+        request = cluster.api.param_serialize(
+            method, path, query_params=list(query), header_params=headers, body=body,
+            auth_settings=["BearerToken"],
+        )  # fmt: skip
+        answer = cluster.api.call_api(*request, _request_timeout=cluster.request_timeout)
+        data = answer.read()
+        if not 200 <= answer.status <= 299:
+            raise ApiException(http_resp=answer, body=data.decode(errors="replace"))
+        parsed: Json = json.loads(data)
+    return parsed
