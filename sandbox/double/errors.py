@@ -1,15 +1,18 @@
-"""The double's errors: what happened, on which object, and the remedy."""
+"""The double's errors, leaves of the sandbox's tree: what happened, on which object, and the remedy.
+
+SandboxError
+└── DoubleError
+    ├── ConfigError        the configuration file cannot be read or does not fit the model
+    ├── KeyMaterialError   a signing key, certificate, TLS file or auth token is missing or unusable
+    ├── ListenError        an address could not be bound
+    └── AdminError         the admin interface refused a request or could not be reached
+"""
+
+from sandbox.errors import SandboxError
 
 
-class DoubleError(Exception):
-    """Base of every error the double raises on purpose.
-
-    `what` says what happened, `where` names the object (a file, an address, a fault), `remedy` the way out.
-    """
-
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        self.what, self.where, self.remedy = what, where, remedy
-        super().__init__(f"{what}: {where}. {remedy}")
+class DoubleError(SandboxError):
+    """Base of every error the double raises on purpose."""
 
 
 class ConfigError(DoubleError):
@@ -17,7 +20,7 @@ class ConfigError(DoubleError):
 
 
 class KeyMaterialError(DoubleError):
-    """A signing key, certificate or TLS file is missing or unusable."""
+    """A signing key, certificate, TLS file or auth token is missing or unusable."""
 
 
 class ListenError(DoubleError):
