@@ -1,0 +1,126 @@
+"""Take one named regular file out of a release tarball, and nothing else.
+
+The tarball is read once from front to back, to its end: a truncated or altered gzip is noticed by
+its checksum, and a second member of the same name cannot slip in. Nothing is written but the target.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tarfile
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+from runbook_lib.errors import ArchiveError
+
+MOST_BYTES = 1 << 30  # unpacked; the BuildKit release of v0.34 unpacks to about 200 MB
+_REMEDY = "fetch the release tarball again from its official place, or give buildctl_sha256"
+
+
+class _Bounded:
+    """A reader that refuses to give more than a number of bytes, so that a gzip bomb ends early."""
+
+    def __init__(self, inner: IO[bytes], limit: int, where: str) -> None:
+        self._inner = inner
+        self._left = limit
+        self._limit = limit
+        self._where = where
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > self._left:
+            size = self._left + 1
+        data = self._inner.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ArchiveError(
+                f"it unpacks to more than {self._limit} bytes", where=self._where, remedy=_REMEDY
+            )
+        return data
+
+
+def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -> None:
+    """Write the regular file `member` (such as bin/buildctl) of a .tar.gz to `target`, mode 0755.
+
+    On any error `target` does not exist afterwards.
+
+    Raises:
+        ArchiveError: not a gzip tarball, truncated, larger than `limit` bytes unpacked, a name in it is
+            absolute or climbs with '..', or `member` is missing, doubled, a link, a folder or a device.
+    """
+    _refuse_html(archive)
+    done = False
+    try:
+        with gzip.open(archive, "rb") as unpacked:
+            reader = _Bounded(cast(IO[bytes], unpacked), limit, str(archive))
+            with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as tar:
+                found = _walk(tar, archive, member, target)
+            while reader.read(1 << 20):  # on to the end of the gzip, where its checksum is
+                pass
+        if not found:
+            raise ArchiveError(f"it has no member {member}", where=str(archive), remedy=_REMEDY)
+        target.chmod(0o755)
+        done = True
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as e:
+        raise ArchiveError(
+            f"it is not a whole gzip tarball: {e or type(e).__name__}", where=str(archive), remedy=_REMEDY
+        ) from e
+    except OSError as e:
+        raise ArchiveError(f"cannot be read or unpacked: {e.strerror}", where=str(archive)) from e
+    finally:
+        if not done:
+            target.unlink(missing_ok=True)
+
+
+def _walk(tar: tarfile.TarFile, archive: Path, member: str, target: Path) -> bool:
+    found = False
+    for info in tar:
+        name = _safe_name(info.name, archive)
+        if name != member:
+            continue
+        if found:
+            raise ArchiveError(f"it has the member {member} twice", where=str(archive), remedy=_REMEDY)
+        if not info.isreg():
+            raise ArchiveError(
+                f"its member {member} is a link, folder or device, not a regular file",
+                where=str(archive),
+                remedy=_REMEDY,
+            )
+        source = tar.extractfile(info)
+        if source is None:
+            raise ArchiveError(f"its member {member} has no content", where=str(archive), remedy=_REMEDY)
+        with target.open("wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+        if target.stat().st_size != info.size:
+            raise ArchiveError(f"its member {member} is cut short", where=str(archive), remedy=_REMEDY)
+        found = True
+    return found
+
+
+def _safe_name(name: str, archive: Path) -> str:
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        raise ArchiveError(f"it holds the unsafe name {name!r}", where=str(archive), remedy=_REMEDY)
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _refuse_html(archive: Path) -> None:
+    try:
+        with archive.open("rb") as f:
+            head = f.read(512)
+    except OSError as e:
+        raise ArchiveError(
+            f"cannot be read: {e.strerror}", where=str(archive), remedy="check the path in buildctl_archive"
+        ) from e
+    if looks_like_html(head):
+        raise ArchiveError(
+            "it is a web page, not a tarball (a proxy's or a login page, perhaps)",
+            where=str(archive),
+            remedy=_REMEDY,
+        )
+
+
+def looks_like_html(head: bytes) -> bool:
+    """True when the first bytes of a body are those of an HTML or XML page."""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"

@@ -1,0 +1,122 @@
+"""The folder of fetched binaries: `<bin_dir>/<version>/<program>`, replaced atomically under a lock.
+
+Beside each binary lies `<program>.json` with its sha256, source and what was checked; a binary whose
+bytes no longer have that sha256 counts as not fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from runbook_lib.builder.fetch import sha256_of
+from runbook_lib.errors import SourceError
+from runbook_lib.settings import Settings
+
+LOCK_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A binary in the store: path, version (v1.2.3), platform, sha256, source, what was checked, origin.
+
+    `origin` names what the binary was taken from: an address, an archive's sha256, a pod's image.
+    """
+
+    path: str
+    version: str
+    platform: str
+    sha256: str
+    source: str
+    checked: str
+    origin: str
+
+
+class Store:
+    """One `bin_dir`. Reading makes nothing; writing needs `locked()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        given = settings.bin_dir
+        self.folder = (
+            Path(given).expanduser().absolute()
+            if given
+            else platformdirs.user_data_path("buildkit-runbook") / "bin"
+        )
+
+    def path(self, program: str, version: str, platform: str, own_platform: str) -> Path:
+        """Where a binary belongs; those for another platform than this machine's have it in the folder."""
+        folder = version if platform == own_platform else f"{version}-{platform.replace('/', '-')}"
+        return self.folder / folder / (f"{program}.exe" if platform.startswith("windows/") else program)
+
+    def look(self, path: Path) -> Fetched | None:
+        """The record of a fetched binary, when it is there and its bytes still have the recorded sha256."""
+        try:
+            record = Fetched(**json.loads(_note(path).read_text()))
+            intact = os.access(path, os.X_OK) and sha256_of(path) == record.sha256
+        except (OSError, ValueError, TypeError):
+            return None
+        return record if intact else None
+
+    @contextmanager
+    def locked(self) -> Iterator[Path]:
+        """Hold the store against other runs; yields a folder for temporary files, removed at the end.
+
+        Raises:
+            SourceError: the folder cannot be written, or another run holds it for over two minutes.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (
+                filelock.FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT),
+                _swept(self.folder),
+                tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.folder) as temporary,
+            ):
+                yield Path(temporary)
+        except filelock.Timeout as e:
+            raise SourceError(
+                f"another run has been fetching for over {LOCK_TIMEOUT:g} s",
+                where=str(self.folder),
+                remedy="wait for it, or give another bin_dir",
+            ) from e
+        except OSError as e:
+            raise SourceError(
+                f"cannot be written: {e.strerror}", where=str(self.folder), remedy="give a writable bin_dir"
+            ) from e
+
+    def put(self, found: Path, record: Fetched) -> Fetched:
+        """Move a checked binary to its place, with its record. The caller holds the lock."""
+        target = Path(record.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.chmod(0o755)
+        temporary = found.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
+        found.replace(target)
+        temporary.replace(_note(target))
+        return record
+
+    def downloads(self) -> Path:
+        """Folder of unfinished downloads, kept between runs so that they can be resumed."""
+        folder = self.folder / ".downloads"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Remove the temporary folders of runs that were killed: the lock is ours, so nobody uses them."""
+    for left in folder.glob(".fetch-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    yield
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".json")

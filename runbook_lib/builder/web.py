@@ -1,0 +1,132 @@
+"""HTTP as downloads need it: every redirect looked at, transient failures tried again, all bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
+
+from runbook_lib.errors import DownloadError
+
+ATTEMPTS = 4
+REDIRECTS = 5
+REMEDY = (
+    "check the address and the proxy, give a mirror (buildctl_url, kubectl_url) or a local file "
+    "(buildctl_archive); for a private CA set SSL_CERT_FILE"
+)
+
+
+class TransientError(Exception):
+    """A failure after which another attempt may succeed."""
+
+
+def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | None:
+    """A small body such as a checksum file, or None where the server answers 404 or 403.
+
+    Raises:
+        DownloadError: any other failure.
+    """
+    with client_of_downloads() as client:
+        bodies: list[bytes | None] = []
+
+        def attempt(left: float) -> None:
+            with follow(client, url, {}, left) as answer:
+                if answer.status_code in (403, 404):
+                    bodies.append(None)
+                    return
+                expect(answer, (200,))
+                body = b""
+                for chunk in answer.iter_bytes():
+                    body += chunk
+                    if len(body) > limit:
+                        raise DownloadError(f"the body is larger than {limit} bytes", where=url)
+                bodies.append(body)
+
+        persist(attempt, url, timeout)
+        return bodies[-1]
+
+
+def client_of_downloads() -> httpx.Client:
+    """A client that follows no redirect by itself: each one is looked at first."""
+    return httpx.Client(
+        follow_redirects=False,
+        timeout=httpx.Timeout(30.0, connect=10.0),
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+def persist(attempt: Callable[[float], None], url: str, timeout: float) -> None:
+    """Call `attempt(seconds left)` until it ends well, at most `ATTEMPTS` times in `timeout` seconds.
+
+    Raises:
+        DownloadError: the last attempt failed too, or the address is none.
+    """
+    deadline = time.monotonic() + timeout
+    again = Retrying(
+        retry=retry_if_exception_type((TransientError, httpx.TransportError)),
+        stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(timeout),
+        wait=wait_exponential(multiplier=0.2, max=5),
+        reraise=True,
+    )
+    try:
+        again(lambda: attempt(deadline - time.monotonic()))
+    except (TransientError, httpx.TransportError) as e:
+        raise DownloadError(
+            f"gave up after {ATTEMPTS} attempts: {e or type(e).__name__}", where=url, remedy=REMEDY
+        ) from e
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
+        raise DownloadError(f"this is not an address: {e}", where=url, remedy=REMEDY) from e
+
+
+@contextmanager
+def follow(client: httpx.Client, url: str, headers: dict[str, str], left: float) -> Iterator[httpx.Response]:
+    """GET with streaming, following at most `REDIRECTS` redirects, none of them from https to http.
+
+    Raises:
+        DownloadError: too many redirects, or one to an unprotected address.
+    """
+    for _ in range(REDIRECTS + 1):
+        timeout = httpx.Timeout(max(0.1, min(30.0, left)), connect=max(0.1, min(10.0, left)))
+        answer = client.send(client.build_request("GET", url, headers=headers, timeout=timeout), stream=True)
+        place = answer.headers.get("location", "")
+        if answer.status_code not in (301, 302, 303, 307, 308) or not place:
+            try:
+                yield answer
+            finally:
+                answer.close()
+            return
+        answer.close()
+        onward = urljoin(url, place)
+        if urlsplit(url).scheme == "https" and urlsplit(onward).scheme != "https":
+            raise DownloadError(
+                "the server redirects from https to an unprotected address", where=url, remedy=REMEDY
+            )
+        url = onward
+    raise DownloadError(f"more than {REDIRECTS} redirects", where=url, remedy=REMEDY)
+
+
+def expect(answer: httpx.Response, good: tuple[int, ...]) -> None:
+    """Refuse answers that are not `good`, and web pages.
+
+    Raises:
+        TransientError: 408, 425, 429 or 5xx.
+        DownloadError: any other answer that is not wanted.
+    """
+    if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+        raise TransientError(f"the server answers {answer.status_code}")
+    if answer.status_code not in good:
+        raise DownloadError(
+            f"the server answers {answer.status_code} {answer.reason_phrase}",
+            where=str(answer.url),
+            remedy=REMEDY,
+        )
+    if answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html":
+        raise DownloadError(
+            "the server answers with a web page, not a file (a proxy's or a login page, perhaps)",
+            where=str(answer.url),
+            remedy=REMEDY,
+        )
