@@ -1,1 +1,1 @@
-"""Registries: references, docker config, login, probe, read-back, OCIR's own rules."""
+"""Registries: names, the docker config file, logins that are tried out, and proof of what was pushed."""

@@ -1,0 +1,154 @@
+"""Docker's config file: what buildctl reads on this side, merged so that nothing else in it is lost."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from runbook_lib.credentials import SecretValue
+from runbook_lib.errors import DockerConfigError
+from runbook_lib.registry import safe_file
+from runbook_lib.registry.config_document import Document, helper_of, key_of, parse, render
+from runbook_lib.registry.credential_helper import CredentialHelper
+from runbook_lib.registry.logins import IDENTITY_USER, Login, decode_auth, encode_auth
+from runbook_lib.settings import Settings
+
+HIDDEN = "<username:token, base64>"
+_STALE = ("username", "password", "identitytoken", "registrytoken")
+_SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken", "refreshtoken", "accesstoken")
+
+
+def config_path(settings: Settings) -> Path:
+    """The file: of the parameter `docker_config` (a folder), else $DOCKER_CONFIG, else ~/.docker."""
+    folder = settings.docker_config or os.environ.get("DOCKER_CONFIG", "") or "~/.docker"
+    return Path(folder).expanduser().absolute() / "config.json"
+
+
+class DockerConfigFile:
+    """One config.json. Every method reads it anew; all raise DockerConfigError where it is unusable."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> Document:
+        """The document, an empty one where there is no file."""
+        return parse(safe_file.read(safe_file.real_path(self.path)), str(self.path))
+
+    def helper_for(self, host: str) -> CredentialHelper | None:
+        """The credential helper that keeps the login of `host`, or None: the file keeps it."""
+        name = helper_of(self.load(), host)
+        return CredentialHelper(name) if name else None
+
+    def credential_for(self, host: str) -> Login | None:
+        """The login that docker and BuildKit would use for `host`, through a helper too; None for none."""
+        document = self.load()
+        key = key_of(document, host)
+        name = helper_of(document, host)
+        if name:
+            return CredentialHelper(name).get(key)
+        return _login_of(document, key, f"{self.path}, entry {key}")
+
+    def merge(self, logins: Mapping[str, Login]) -> bool:
+        """Write the logins, each to the file or to the helper in charge; True when anything changed."""
+        changed = False
+        document = self.load()
+        for host, login in logins.items():
+            name = helper_of(document, host)
+            if name and not login.same_as(self.credential_for(host)):
+                CredentialHelper(name).store(key_of(document, host), login)
+                changed = True
+        return self._update(lambda found: with_logins(found, logins)) or changed
+
+    def remove(self, hosts: Iterable[str]) -> bool:
+        """Forget the logins of `hosts`, in helpers too; True when anything changed."""
+        gone = tuple(hosts)
+        document = self.load()
+        changed = False
+        for host in gone:
+            name = helper_of(document, host)
+            if name and self.credential_for(host) is not None:
+                CredentialHelper(name).erase(key_of(document, host))
+                changed = True
+        return self._update(lambda found: without_logins(found, gone)) or changed
+
+    def preview(self, logins: Mapping[str, Login]) -> str:
+        """A unified diff of what `merge` would change, with every secret hidden; "" for no change."""
+        before = self.load()
+        after = with_logins(before, logins)
+        if after == before:
+            return ""
+        old, new = (json.dumps(hide(d), indent=2, ensure_ascii=False).splitlines() for d in (before, after))
+        if not before:
+            old = []
+        lines = difflib.unified_diff(old, new, str(self.path), str(self.path), lineterm="")
+        text = "\n".join(lines)
+        # A token that changes under an unchanged user hides behind the same placeholder on both sides.
+        return text or f'  "auth" of {", ".join(logins)}: another value'
+
+    def _update(self, edit: Callable[[Document], Document]) -> bool:
+        def change(content: bytes | None) -> bytes | None:
+            before = parse(content, str(self.path))
+            after = edit(before)
+            return None if after == before else render(after, content)
+
+        return safe_file.update(self.path, change)
+
+
+def with_logins(document: Document, logins: Mapping[str, Login]) -> Document:
+    """A copy with the logins that no helper keeps. Other keys of an entry stay, stale logins in it go."""
+    new = copy.deepcopy(document)
+    for host, login in logins.items():
+        if helper_of(document, host):
+            continue
+        key = key_of(document, host)
+        if login.same_as(_login_of(document, key, f"entry {key}", strict=False)):
+            continue
+        entry = new.setdefault("auths", {}).setdefault(key, {})
+        for stale in _STALE:
+            entry.pop(stale, None)
+        entry["auth"] = encode_auth(login)
+    return new
+
+
+def without_logins(document: Document, hosts: Iterable[str]) -> Document:
+    """A copy without the entries of `hosts`; `auths` itself stays where it has other entries."""
+    new = copy.deepcopy(document)
+    for host in hosts:
+        key = key_of(document, host)
+        if new.get("auths", {}).pop(key, None) is not None and not new["auths"]:
+            del new["auths"]
+    return new
+
+
+def hide(document: Document) -> Document:
+    """A copy for showing: every value that may be a secret is replaced by a placeholder."""
+    new = copy.deepcopy(document)
+    for entry in new.get("auths", {}).values():
+        for key in entry:
+            if key in _SECRET_KEYS:
+                entry[key] = HIDDEN
+    for key in new.get("HttpHeaders", {}) if isinstance(new.get("HttpHeaders"), dict) else ():
+        new["HttpHeaders"][key] = "<hidden>"
+    return new
+
+
+def _login_of(document: Document, key: str, where: str, *, strict: bool = True) -> Login | None:
+    entry = document.get("auths", {}).get(key)
+    if not entry:
+        return None
+    if entry.get("identitytoken"):
+        return Login(IDENTITY_USER, SecretValue(str(entry["identitytoken"])))
+    if entry.get("username") and entry.get("password"):
+        return Login(str(entry["username"]), SecretValue(str(entry["password"])))
+    if not entry.get("auth"):
+        return None
+    try:
+        return decode_auth(str(entry["auth"]), where)
+    except DockerConfigError:
+        if strict:
+            raise
+        return None

@@ -1,0 +1,161 @@
+"""Replacing a file that other programs read and write too: lock, backup, temporary file, rename."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from runbook_lib.errors import DockerConfigError
+
+LOCK_SUFFIX = ".buildkit-runbook.lock"
+BACKUP_SUFFIX = ".buildkit-runbook.bak"
+TEMPORARY_SUFFIX = ".buildkit-runbook.tmp."
+LOCK_SECONDS = 10.0
+_ATTEMPTS = 5
+
+
+def real_path(path: Path) -> Path:
+    """The file behind `path`: symlinks are followed, so that the link survives and its target changes.
+
+    Raises:
+        DockerConfigError: the links go round in a circle.
+    """
+    try:
+        return path.resolve(strict=False)
+    except (OSError, RuntimeError) as e:
+        raise DockerConfigError(
+            "it is a symbolic link that leads nowhere", where=str(path), remedy="remove or mend the link"
+        ) from e
+
+
+def read(path: Path) -> bytes | None:
+    """The content, or None where there is no file.
+
+    Raises:
+        DockerConfigError: it exists and cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as e:
+        raise DockerConfigError(
+            f"it cannot be read: {e.strerror}",
+            where=str(path),
+            remedy="make it readable for this user, or give another folder in docker_config",
+        ) from e
+
+
+def update(path: Path, change: Callable[[bytes | None], bytes | None]) -> bool:
+    """Replace the content by `change(content)`; None from `change` means: leave it alone.
+
+    True when something was written. `change` runs again when another program (docker itself does not
+    know our lock) wrote in between. New files get mode 0600 and new folders 0700. An existing file
+    keeps its owner and its own mode bits, but loses those of group and others: it now holds a login.
+
+    Raises:
+        DockerConfigError: not writable, or the lock or a quiet moment was not had in time.
+    """
+    target = real_path(path)
+    with _locked(target):
+        for _ in range(_ATTEMPTS):
+            before = read(target)
+            after = change(before)
+            if after is None or after == before:
+                return False
+            if _replace(target, before, after):
+                return True
+    raise DockerConfigError(
+        f"another program changed it {_ATTEMPTS} times while it was being written",
+        where=str(target),
+        remedy="wait until no docker login runs, then try again",
+    )
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    lock = FileLock(f"{target}{LOCK_SUFFIX}", timeout=LOCK_SECONDS, mode=0o600)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except Timeout:
+        raise DockerConfigError(
+            f"another run has held the lock for more than {LOCK_SECONDS:.0f} s",
+            where=str(target),
+            remedy="wait for that run; the lock ends with its process",
+        ) from None
+    except OSError as e:
+        raise _not_writable(target, e) from e
+    try:
+        # What a killed run left: nobody else writes such names, and the lock is ours now.
+        for left in target.parent.glob(f".{target.name}*{TEMPORARY_SUFFIX}*"):
+            left.unlink(missing_ok=True)
+        yield
+    except OSError as e:
+        raise _not_writable(target, e) from e
+    finally:
+        lock.release()
+
+
+def _replace(target: Path, before: bytes | None, after: bytes) -> bool:
+    """Write `after` unless the file is no longer `before`; False when it is not."""
+    try:
+        if before is not None:
+            _write(target.with_name(target.name + BACKUP_SUFFIX), before, None)
+        return _write(target, after, before)
+    except OSError as e:
+        raise _not_writable(target, e) from e
+
+
+def _write(path: Path, content: bytes, expected: bytes | None) -> bool:
+    """Temporary file in the same folder, fsync, rename; `expected` is compared right before the rename."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}{TEMPORARY_SUFFIX}", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            _keep_owner_and_mode(path, stream.fileno())
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        is_backup = path.name.endswith(BACKUP_SUFFIX)
+        if not is_backup and read(path) != expected:
+            temporary.unlink()
+            return False
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _keep_owner_and_mode(path: Path, descriptor: int) -> None:
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        return  # mkstemp made it 0600, which is what a new file shall have
+    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & stat.S_IRWXU)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_writable(target: Path, e: OSError) -> DockerConfigError:
+    return DockerConfigError(
+        f"it cannot be written: {e.strerror or type(e).__name__}",
+        where=str(target),
+        remedy="make its folder writable for this user, or give another folder in docker_config",
+    )

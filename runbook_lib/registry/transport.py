@@ -1,0 +1,215 @@
+"""HTTPS to one registry: bounded requests, few retries of reads, connection failures as typed errors."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
+
+from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryTlsError, RegistryUnreachableError
+
+MOST_BYTES = 8 * 1024 * 1024  # twice what distribution accepts as a manifest
+ATTEMPTS = 3
+LONGEST_PAUSE = 5.0  # seconds, also for a Retry-After that asks for more
+_SAFE = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, headers (case-insensitive), body (at most MOST_BYTES), final address."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    url: str
+
+
+class Transport:
+    """Sends requests; `timeout` (seconds) bounds each request as a whole, retries excluded."""
+
+    def __init__(self, host: str, ca: str = "", timeout: float = 15.0) -> None:
+        self.host = host
+        self.timeout = timeout
+        self._client = httpx.Client(
+            verify=trust(ca), timeout=timeout, headers={"User-Agent": "buildkit-runbook"}
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, content: bytes = b""
+    ) -> Answer:
+        """One request; reads (GET, HEAD) are tried again on 429, 5xx and a broken connection.
+
+        Raises:
+            RegistryUnreachableError, RegistryTlsError: no answer; RegistryAnswerError: one too large.
+        """
+        if method not in _SAFE:
+            return self._once(method, url, headers, content)
+        retrying = Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_pause,
+            retry=retry_if_result(_worth_repeating) | retry_if_exception(_broken),
+            retry_error_callback=_last_outcome,
+        )
+        answer: Answer = retrying(self._once, method, url, headers, content)
+        return answer
+
+    def _once(self, method: str, url: str, headers: Mapping[str, str] | None, content: bytes) -> Answer:
+        deadline = time.monotonic() + self.timeout
+        with self._typed_errors():
+            request = self._client.stream(
+                method,
+                url,
+                headers=dict(headers or {}),
+                content=content or None,
+                follow_redirects=method in _SAFE,
+            )
+            with request as response:
+                body = self._read(response, deadline)
+                return Answer(response.status_code, response.headers, body, str(response.url))
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MOST_BYTES:
+                raise RegistryAnswerError(
+                    f"the answer is larger than {MOST_BYTES // 1024 // 1024} MiB",
+                    where=self.host,
+                    remedy="check that the host is a registry and the reference an image",
+                )
+            if time.monotonic() > deadline:
+                raise self._unreachable(f"the answer did not end within {self.timeout:g} s")
+        return b"".join(parts)
+
+    @contextlib.contextmanager
+    def _typed_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as e:
+            raise self._unreachable(f"no answer within {self.timeout:g} s ({type(e).__name__})") from e
+        except httpx.TooManyRedirects as e:
+            raise RegistryAnswerError(
+                "it redirects in a circle", where=self.host, remedy="check the host"
+            ) from e
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as e:
+            raise self._connection_error(e) from e
+
+    def _connection_error(self, error: Exception) -> RegistryError:
+        chain = list(_chain(error))
+        tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
+        if tls is not None and not isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return tls_error(self.host, tls)
+        if any(isinstance(e, socket.gaierror) for e in chain):
+            return self._unreachable("the host name cannot be resolved")
+        if any(isinstance(e, ConnectionRefusedError) for e in chain):
+            return self._unreachable("the connection is refused: nothing listens there")
+        if isinstance(error, httpx.ConnectError | httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return self._unreachable(f"no connection: {error}"[:200])
+        return _BrokenError(
+            f"the connection broke off: {error}"[:200],
+            where=self.host,
+            remedy="try again; if it stays, look for a proxy or load balancer that cuts connections",
+        )
+
+    def _unreachable(self, what: str) -> RegistryUnreachableError:
+        return RegistryUnreachableError(
+            what,
+            where=self.host,
+            remedy="check the host and port in the parameter registry, name resolution, firewall and proxy"
+            " settings (HTTPS_PROXY, NO_PROXY)",
+        )
+
+
+class _BrokenError(RegistryUnreachableError):
+    """A connection that was there and ended: worth another try for reads."""
+
+
+def trust(ca: str) -> ssl.SSLContext:
+    """TLS settings that trust the usual CAs and, where given, those in the PEM file `ca`.
+
+    Raises:
+        RegistryTlsError: the file cannot be read or holds no certificate.
+    """
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
+    if ca:
+        try:
+            context.load_verify_locations(str(Path(ca).expanduser()))
+        except (OSError, ssl.SSLError) as e:
+            reason = "it holds no PEM certificate" if isinstance(e, ssl.SSLError) else e.strerror
+            raise RegistryTlsError(
+                f"the CA file cannot be used: {reason}",
+                where=ca,
+                remedy="give the PEM file of the CA that signed the registry's certificate (registry_ca)",
+            ) from e
+    return context
+
+
+def tls_error(host: str, error: ssl.SSLError) -> RegistryTlsError:
+    """Explain why the certificate or the handshake failed (X509_V_ERR_* of OpenSSL's verify codes)."""
+    code = getattr(error, "verify_code", 0)
+    reason = str(getattr(error, "verify_message", "") or error.reason or error)
+    what, remedy = {
+        9: ("its certificate is not valid yet", "check this machine's clock"),
+        10: (
+            "its certificate has expired",
+            "the registry's operator must renew it; check this machine's clock",
+        ),
+        62: ("its certificate is for another host name", "use a name that the certificate carries"),
+        64: ("its certificate is not for this address", "use a name or address that the certificate carries"),
+    }.get(
+        code,
+        (
+            f"its certificate does not verify: {reason}",
+            "give the PEM file of the CA that signed it in registry_ca",
+        ),
+    )
+    if not code:
+        what = f"the TLS handshake failed: {reason}"
+        remedy = "check the port; a registry that speaks plain HTTP cannot be used with a login"
+    return RegistryTlsError(what, where=host, remedy=remedy)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _worth_repeating(answer: Answer) -> bool:
+    return answer.status == 429 or answer.status in (500, 502, 503, 504)
+
+
+def _broken(error: BaseException) -> bool:
+    return isinstance(error, _BrokenError)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Seconds until the next try: the registry's own Retry-After, else 0.3, 0.6, …"""
+    outcome = state.outcome
+    if outcome is not None and not outcome.failed:
+        asked = outcome.result().headers.get("Retry-After", "")
+        if asked.isdigit():
+            return min(float(asked), LONGEST_PAUSE)
+    return float(min(0.3 * 2 ** (state.attempt_number - 1), LONGEST_PAUSE))
+
+
+def _last_outcome(state: RetryCallState) -> Any:  # noqa: ANN401
+    """The last answer, or the last error, instead of tenacity's own RetryError."""
+    return state.outcome.result() if state.outcome else None
