@@ -193,7 +193,10 @@ def _builder(
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    # SEC 1 rather than PKCS #8: the API server takes public keys for ServiceAccounts from this form only.
     pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
     replace_file(path, pem)
