@@ -1,0 +1,110 @@
+"""Why a build failed, told from BuildKit's own words: what kind of failure, and what to do about it.
+
+Policy as a table: the first row whose pattern is found in the error text wins, so the narrow rows stand
+above the broad ones. Texts were seen with BuildKit v0.34.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from runbook_lib.builder.progress_json import Progress
+from runbook_lib.errors import BuildFailedError
+from runbook_lib.redaction import redact
+
+_AUTH = "02_configure_auth.ipynb"
+_POD = "01_install_pod.ipynb"
+_PUSH = "04_test_push.ipynb"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of failure: pattern in the error text, its name, remedy and mending notebook."""
+
+    pattern: re.Pattern[str]
+    kind: str
+    remedy: str
+    notebook: str = _PUSH
+
+
+def _row(pattern: str, kind: str, remedy: str, notebook: str = _PUSH) -> Row:
+    return Row(re.compile(pattern, re.IGNORECASE), kind, remedy, notebook)
+
+
+TABLE = (
+    _row(
+        r"dockerfile parse error|failed to read dockerfile|unknown instruction|dockerfile.*no such file",
+        "the Dockerfile cannot be used",
+        "mend the Dockerfile, or correct the parameters dockerfile and context_dir",
+    ),
+    _row(
+        r"did not complete successfully: exit code",
+        "a RUN instruction failed",
+        "read the instruction's last lines above and mend it",
+    ),
+    _row(
+        r"failed to calculate checksum|failed to compute cache key",
+        "a file to copy is not in the build context",
+        "check the path in COPY or ADD, and .dockerignore",
+    ),
+    _row(r"target stage .* could not be found", "the stage does not exist", "correct build_target"),
+    _row(r"no space left on device", "the builder's disk is full", "prune the builder (notebook 90)", _POD),
+    _row(
+        r"x509:|certificate signed by unknown|tls: |http: server gave HTTP response to HTTPS",
+        "the registry's certificate is not trusted",
+        "give its CA in registry_ca and apply notebook 01 again: the builder needs it too",
+        _POD,
+    ),
+    _row(
+        r"cacheconfig|exporting cache|cache export|failed to export cache",
+        "the cache export was refused",
+        "the image may be pushed already; keep the cache local (parameter local_cache)",
+    ),
+    _row(
+        r"\b40[13]\b|unauthorized|insufficient_scope|authorization failed|failed to authorize|denied"
+        r"|failed to fetch (oauth|anonymous) token",
+        "the registry refused the login or the push",
+        "run notebook 02: it says whether the login or the permission is missing",
+        _AUTH,
+    ),
+    _row(
+        r"name_unknown|\b404\b|repository .* not found",
+        "the registry has no such repository or image",
+        "create the repository first (OCIR may not do it on push), or correct the name",
+        _AUTH,
+    ),
+    _row(r"\b409\b", "the registry answers 409, a conflict", "OCIR is reported to do so for provenance"),
+    _row(r"\b(429|5\d\d)\b.*|toomanyrequests", "the registry is busy or failing", "try again later"),
+    _row(
+        r"has exited with exit status|error reading from server|Unavailable:|transport is closing|EOF$"
+        r"|closing transport|graceful_stop|no active session|session .*not found",
+        "the connection to the builder was lost",
+        "check the builder pod (notebook 01), then build again: finished steps are in its cache",
+        _POD,
+    ),
+    _row(
+        r"no such host|connection refused|i/o timeout|no route to host|network is unreachable|dial tcp"
+        r"|deadline exceeded|connection reset",
+        "the builder cannot reach a registry",
+        "check the registry's name, and the pod's DNS and routes",
+        _POD,
+    ),
+)
+
+
+def explained(progress: Progress, code: int) -> BuildFailedError:
+    """The typed error for a build that ended with a non-zero exit code."""
+    vertex = progress.failed
+    text = progress.error or (vertex.error if vertex else "")
+    row = next((r for r in TABLE if r.pattern.search(text)), None)
+    kind = row.kind if row else "the build failed"
+    # buildctl repeats its own and the daemon's prefixes; what is left names the cause.
+    cause = text.removeprefix("failed to solve: ") or f"exit code {code}, no message"
+    lines = [f"{kind}: {cause[:600]}", *(f"    | {line}" for line in (vertex.log if vertex else ()))]
+    return BuildFailedError(
+        redact("\n".join(lines)),
+        where=redact(vertex.name) if vertex else "buildctl build",
+        remedy=row.remedy if row else "read the message; build with --progress=plain by hand for all of it",
+        notebook=row.notebook if row else _PUSH,
+    )
