@@ -40,7 +40,7 @@ def open_step(name: str, namespace: Mapping[str, Any]) -> Step:
 
 def show(value: Shown) -> Shown:
     """Display `value` and return it: findings stay visible when the `require` behind them raises."""
-    display(value)
+    display(value)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -62,17 +62,17 @@ def _show_errors_short(step: str, journal: Journal | None) -> None:
         if isinstance(error, RunbookError):
             lines = [f"{kind.__name__}: {error}"]
         else:
-            lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=more.get("tb_offset"))
+            offset = more.get("tb_offset")
+            lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=offset)
         # Only `str(evalue)` is taken from the second argument, so the redacted text may stand for it.
         shell._showtraceback(kind, redact(str(error)), [redact(line) for line in lines])
 
-    shell.set_custom_exc((Exception,), handle)
+    shell.set_custom_exc((Exception,), handle)  # type: ignore[no-untyped-call]
 
 
 def record_error(journal: Journal, step: str, error: BaseException) -> None:
     """Note in the journal that a cell of `step` failed: for a runbook error with where and remedy."""
+    record = {"what": redact(str(error)) or "no message"}
     if isinstance(error, RunbookError):
-        record = {"what": error.what, "where": error.where, "remedy": error.remedy, "notebook": error.notebook}
-    else:
-        record = {"what": redact(str(error)) or "no message", "where": "", "remedy": "", "notebook": ""}
+        record = {k: getattr(error, k) for k in ("what", "where", "remedy", "notebook")}
     journal.write(step, "notebook", "error", type=type(error).__name__, **record)

@@ -1,0 +1,104 @@
+"""One notebook through papermill, in a thread, so that the main thread stays free to watch and to stop it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import execute_notebook
+
+from runbook_lib.errors import RunError
+from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
+
+_ENGINE = "runbook"
+_START_TIMEOUT = 60  # seconds until a kernel must answer
+_INTERRUPT_GRACE = 5.0  # seconds an interrupted cell has to undo what it was at
+_END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel is gone
+
+
+class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
+    """papermill's own engine, but the kernel gets the environment we choose and can be interrupted."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,  # noqa: ANN401
+        kernel_name: str,
+        *,
+        execution: NotebookExecution,
+        **_: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        client = PapermillNotebookClient(
+            nb_man, kernel_name=kernel_name, startup_timeout=_START_TIMEOUT, timeout=None
+        )
+        execution.client = client
+        return client.execute(env=kernel_environment(execution.run_dir))
+
+
+papermill_engines.register(_ENGINE, _Engine)
+
+
+class NotebookExecution:
+    """`notebook` is executed into `run_dir` under its own name, with `parameters` injected."""
+
+    def __init__(self, notebook: Path, run_dir: Path, parameters: dict[str, Any]) -> None:
+        self.notebook = notebook
+        self.run_dir = run_dir
+        self.output = run_dir / notebook.name
+        self.parameters = parameters
+        self.client: Any = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name=f"papermill {notebook.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; True when the notebook has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Interrupt the running cell, then end the kernel and all it started. Bounded by half a minute.
+
+        Raises:
+            RunError: papermill does not come back although its kernel is gone.
+        """
+        manager = getattr(self.client, "km", None)
+        pid = getattr(getattr(manager, "provisioner", None), "pid", None)
+        for process in processes_of(self.run_dir):
+            if process.pid == pid:
+                process.send_signal(2)
+        if not self.wait(_INTERRUPT_GRACE):
+            end_processes(self.run_dir)
+        if not self.wait(_END_TIMEOUT):
+            raise RunError("papermill did not end with its kernel", where=self.notebook.name)
+        end_processes(self.run_dir)
+
+    def cause(self) -> tuple[str, str]:
+        """Type name and text of the failure, ("", "") where there was none. Never holds cell source."""
+        error = self.error
+        if error is None:
+            return "", ""
+        if isinstance(error, PapermillExecutionError):
+            return str(error.ename), str(error.evalue)
+        return type(error).__name__, str(error)
+
+    def _work(self) -> None:
+        try:
+            execute_notebook(
+                self.notebook,
+                self.output,
+                parameters=self.parameters,
+                engine_name=_ENGINE,
+                progress_bar=False,
+                log_output=False,
+                execution=self,
+            )
+        except BaseException as e:  # noqa: BLE001  a thread has nobody above it: the main thread reads it
+            self.error = e

@@ -1,0 +1,193 @@
+"""The folder of one run: its parameters, its lock, its journal, its notebooks and its report.
+
+runs/20260131T101500Z/run.json          parameters (references only), steps, versions
+                      journal.jsonl     what every step found
+                      01_install_pod.ipynb …  the executed notebooks
+                      report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from runbook_lib.errors import ResumeError, RunError
+from runbook_lib.journal import Journal
+from runbook_lib.settings import Settings
+from runbook_lib.steps.contract import REPOSITORY_ROOT
+
+MANIFEST = "run.json"
+REPORT = "report.html"
+_LOCK = ".lock"
+_PACKAGES = ("buildkit-runbook", "papermill", "nbclient", "ipykernel", "kubernetes")
+
+
+def runs_dir(settings: Settings) -> Path:
+    """Where headless runs are kept: the parameter `run_dir`, else `runs/` of the repository."""
+    return Path(settings.run_dir).expanduser().resolve() if settings.run_dir else REPOSITORY_ROOT / "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run on disk. `path` is absolute."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Journal:
+        """The journal that the run and its kernels append to."""
+        return Journal(self.path)
+
+    @classmethod
+    def create(cls, base: Path, settings: Settings, steps: tuple[str, ...]) -> RunFolder:
+        """Make a new folder named after the present UTC time and write its `run.json`.
+
+        Raises:
+            RunError: the folder cannot be made.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            path = next(p for p in _candidates(base / stamp) if _made(p))
+            folder = cls(path)
+            folder._write(settings, steps)
+        except OSError as e:
+            raise RunError(
+                f"cannot make the run folder: {e.strerror}",
+                where=str(base),
+                remedy="give a writable folder in the parameter run_dir",
+            ) from e
+        return folder
+
+    @classmethod
+    def find(cls, base: Path, name: str = "") -> RunFolder:
+        """The run called `name` (a name below `base`, or a path), or the newest one.
+
+        Raises:
+            ResumeError: there is none.
+        """
+        if name:
+            for path in (base / name, Path(name).expanduser()):
+                if (path / MANIFEST).is_file():
+                    return cls(path.resolve())
+            raise ResumeError("there is no such run", where=str(base / name), remedy=_listing(base))
+        found = _known_runs(base)
+        if not found:
+            raise ResumeError("there is no run to go on with", where=str(base), remedy="start one: run")
+        return cls(found[-1])
+
+    def manifest(self) -> dict[str, Any]:
+        """The content of `run.json`, {} where there is none (the interactive folder has none).
+
+        Raises:
+            ResumeError: the file is not the JSON that a run writes.
+        """
+        try:
+            found = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as e:
+            raise ResumeError(
+                f"run.json cannot be read: {type(e).__name__}",
+                where=str(self.path / MANIFEST),
+                remedy="start a new run",
+            ) from e
+        if not isinstance(found, dict) or not isinstance(found.get("parameters"), dict):
+            raise ResumeError(
+                "run.json is not what a run writes",
+                where=str(self.path / MANIFEST),
+                remedy="start a new run",
+            )
+        return found
+
+    def hold(self) -> FileLock:
+        """Take the run's lock; the system drops it when this process dies, however it dies.
+
+        Raises:
+            ResumeError: another process is at this run.
+        """
+        lock = FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ResumeError(
+                "another process is still at this run",
+                where=str(self.path),
+                remedy="wait for it, or end it, then go on with --resume",
+            ) from None
+        return lock
+
+    @property
+    def is_held(self) -> bool:
+        """True while a live process is at this run."""
+        lock = FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        lock.release()
+        return False
+
+    def _write(self, settings: Settings, steps: tuple[str, ...]) -> None:
+        record = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "steps": list(steps),
+            "parameters": settings.model_dump(mode="json", exclude={"run_dir"}),
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+        write_atomically(self.path / MANIFEST, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step, mode 0600: a reader sees the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _candidates(path: Path) -> list[Path]:
+    return [path, *(path.with_name(f"{path.name}-{n}") for n in range(2, 1000))]
+
+
+def _made(path: Path) -> bool:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _known_runs(base: Path) -> list[Path]:
+    found = [p.parent for p in base.glob(f"*/{MANIFEST}")]
+    return sorted(found, key=lambda p: ((p / MANIFEST).stat().st_mtime_ns, p.name))
+
+
+def _listing(base: Path) -> str:
+    known = ", ".join(p.name for p in _known_runs(base)[-5:])
+    return f"the newest are {known}" if known else "start one: run"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

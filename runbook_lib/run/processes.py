@@ -1,0 +1,75 @@
+"""Kernels never outlive their run: every process of a run carries a mark in its environment.
+
+papermill ends on SIGTERM without ending its kernel (papermill issue 508), and a kernel that dies leaves
+its own children (kubectl, buildctl) behind. The mark is inherited by all of them, so they can be found.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from runbook_lib.run.folder import RunFolder
+from runbook_lib.settings_sources import PREFIX
+
+MARK = "BUILDKIT_RUNBOOK_RUN"  # not RUNBOOK_…: those are parameters
+_GRACE = 2.0
+
+
+def kernel_environment(run_dir: Path) -> dict[str, str]:
+    """The environment of a kernel: ours, marked, and without RUNBOOK_ variables.
+
+    A headless notebook takes its parameters from its cell alone, so that the executed notebook says
+    everything that the run depended on.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    return {**kept, MARK: str(run_dir)}
+
+
+def processes_of(run_dir: Path) -> list[psutil.Process]:
+    """The living processes that carry the mark of this run."""
+    return [process for process, mark in _marked() if mark == str(run_dir)]
+
+
+def end_processes(run_dir: Path, *, grace: float = _GRACE) -> int:
+    """End every process of the run, first by SIGTERM, after `grace` seconds by SIGKILL; how many."""
+    found = processes_of(run_dir)
+    for process in found:
+        _send(process, signal.SIGTERM)
+    _, left = psutil.wait_procs(found, timeout=grace)
+    for process in [*left, *processes_of(run_dir)]:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=grace)
+    return len(found)
+
+
+def sweep_orphans() -> list[str]:
+    """End the processes of runs that nobody is at any more; returns the folders of those runs."""
+    folders = {mark for _, mark in _marked()}
+    orphaned = [f for f in sorted(folders) if not (Path(f).is_dir() and RunFolder(Path(f)).is_held)]
+    for folder in orphaned:
+        end_processes(Path(folder))
+    return orphaned
+
+
+def _marked() -> Iterator[tuple[psutil.Process, str]]:
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            mark = process.environ().get(MARK)
+        except (psutil.Error, OSError):
+            continue
+        if mark:
+            yield process, mark
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
