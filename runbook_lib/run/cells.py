@@ -34,13 +34,13 @@ def parameters_for(step: str, values: dict[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in fields_of(step) if name in values}
 
 
-def path_of(entry: StepEntry, folder: Path = NOTEBOOKS) -> Path:
+def path_of(entry: StepEntry, folder: Path | None = None) -> Path:
     """The notebook file of a step.
 
     Raises:
         RunError: it is not there.
     """
-    path = folder / entry.notebook
+    path = (folder or NOTEBOOKS) / entry.notebook
     if not path.is_file():
         raise RunError(
             "the notebook is missing", where=str(path), remedy="run from a checkout of the project"
