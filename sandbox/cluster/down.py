@@ -108,6 +108,9 @@ def _delete_pods(layout: Layout, identity: Identity) -> None:
             deadline = time.monotonic() + _PODS_WAIT
             while api.pods() and time.monotonic() < deadline:
                 time.sleep(0.1)
+            # A process that ignores SIGTERM takes longer; its pod must not come back half-deleted.
+            for namespace, name in api.pods():
+                api.delete_pod(namespace, name, 0)
         finally:
             api.close()
     except (httpx.HTTPError, OSError):

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import struct
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ class Entry:
     """One member of a layer. `path` has no leading slash; exactly one of the kinds below applies.
 
     `source` is a file to copy, `content` the bytes of a file, `link` the target of a symbolic link; none of
-    them makes a folder. `mode` includes set-uid bits; `owner` is both uid and gid.
+    them makes a folder. `owner` is both uid and gid. `capability` is the number of a file capability to grant
+    (capabilities(7)).
     """
 
     path: str
@@ -26,6 +28,7 @@ class Entry:
     content: bytes | None = None
     link: str | None = None
     owner: int = 0
+    capability: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Layer:
 def write_layer(entries: Iterable[Entry], folder: Path) -> Layer:
     """Write a layer of `entries` (sorted, parents added) into `folder` under its digest's hex name."""
     raw = folder / ".layer.tar"
-    with tarfile.open(raw, "w", format=tarfile.GNU_FORMAT) as archive:
+    with tarfile.open(raw, "w", format=tarfile.PAX_FORMAT) as archive:
         for entry in _with_parents(entries):
             _add(archive, entry)
     with raw.open("rb") as stream:
@@ -86,9 +89,21 @@ def _with_parents(entries: Iterable[Entry]) -> list[Entry]:
     return [known[path] for path in sorted(known)]
 
 
+def _capability_xattr(number: int) -> str:
+    """The value of security.capability that permits one capability and makes it effective.
+
+    The format is the kernel's `struct vfs_cap_data`, revision 2 (include/uapi/linux/capability.h).
+    """
+    permitted = 1 << number
+    raw = struct.pack("<5I", 0x02000001, permitted & 0xFFFFFFFF, 0, permitted >> 32, 0)
+    return raw.decode("utf-8", "surrogateescape")
+
+
 def _add(archive: tarfile.TarFile, entry: Entry) -> None:
     info = tarfile.TarInfo(entry.path)
     info.mode, info.uid, info.gid = entry.mode, entry.owner, entry.owner
+    if entry.capability is not None:
+        info.pax_headers = {"SCHILY.xattr.security.capability": _capability_xattr(entry.capability)}
     if entry.link is not None:
         info.type, info.linkname = tarfile.SYMTYPE, entry.link
         archive.addfile(info)

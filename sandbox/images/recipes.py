@@ -16,6 +16,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BUSYBOX = Path("/bin/busybox")
 _USER = 1000
+_CAP_SETGID, _CAP_SETUID = 6, 7
 PACKAGES = ("busybox-static", "uidmap", "ca-certificates")
 
 
@@ -93,14 +94,16 @@ def _buildkit(programs: dict[str, Path]) -> tuple[Entry, ...]:
 
 
 def _rootless(programs: dict[str, Path]) -> tuple[Entry, ...]:
-    mappers = [Path("/usr/bin/newuidmap"), Path("/usr/bin/newgidmap")]
+    # File capabilities, not set-uid: the writer of uid_map must have the effective uid that owns the new user
+    # namespace, because an ordinary container has no CAP_SYS_ADMIN to stand in for that (user_namespaces(7)).
+    mappers = {Path("/usr/bin/newuidmap"): _CAP_SETUID, Path("/usr/bin/newgidmap"): _CAP_SETGID}
     range_of_user = b"user:100000:65536\n"
     mine = ("home/user", "home/user/.local", "home/user/.local/tmp", "home/user/.local/share")
     state = ("home/user/.local/share/buildkit", "run/user/1000")
     return (
         Entry("usr/bin/rootlesskit", source=programs["rootlesskit"]),
-        *(Entry(str(path)[1:], 0o4755, source=path) for path in mappers),
-        *(Entry(name, source=path) for name, path in _libraries(mappers).items()),
+        *(Entry(str(path)[1:], source=path, capability=number) for path, number in mappers.items()),
+        *(Entry(name, source=path) for name, path in _libraries(list(mappers)).items()),
         Entry("etc/subuid", 0o644, content=range_of_user),
         Entry("etc/subgid", 0o644, content=range_of_user),
         *(Entry(path, owner=_USER) for path in (*mine, *state)),
