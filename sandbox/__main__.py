@@ -19,7 +19,7 @@ import humanize
 from sandbox.cluster.down import down
 from sandbox.cluster.layout import Layout, layout_for
 from sandbox.cluster.processes import tail
-from sandbox.cluster.report import environment, export_lines, follow, log_files, read_status
+from sandbox.cluster.report import environment, export_lines, follow, log_files, prefixed, read_status
 from sandbox.cluster.up import up
 from sandbox.console import Reporter
 from sandbox.errors import SandboxError, UsageError
@@ -63,11 +63,8 @@ def _status(layout: Layout, options: argparse.Namespace) -> int:
 
 
 def _env(layout: Layout, options: argparse.Namespace) -> int:
-    values = environment(layout)
-    if options.json:
-        print(json.dumps({f"{options.prefix}{name}": value for name, value in values.items()}, indent=1))
-    else:
-        print(export_lines(values, options.prefix))
+    values = prefixed(environment(layout), options.prefix)
+    print(json.dumps(values, indent=1) if options.json else export_lines(values))
     return 0
 
 

@@ -125,9 +125,18 @@ def environment(layout: Layout) -> dict[str, str]:
     }
 
 
-def export_lines(values: dict[str, str], prefix: str) -> str:
+# For those who test the sandbox itself; a program that reads `<prefix>…` as its settings must not see them.
+_OPERATORS = frozenset({"REGISTRY_NAMESPACE", "AUDIT_LOG", "DOUBLE_ADMIN"})
+
+
+def prefixed(values: dict[str, str], prefix: str) -> dict[str, str]:
+    """The values by full name: with `prefix`, but always `SANDBOX_` for what only operators need."""
+    return {f"{'SANDBOX_' if name in _OPERATORS else prefix}{name}": value for name, value in values.items()}
+
+
+def export_lines(values: dict[str, str]) -> str:
     """The values as lines a POSIX shell can evaluate."""
-    return "\n".join(f"export {prefix}{name}={shlex.quote(value)}" for name, value in values.items())
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
 
 
 def log_files(layout: Layout, component: str | None) -> list[Path]:

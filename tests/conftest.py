@@ -1,0 +1,78 @@
+"""Fixtures on the embedded sandbox: brought up once, one fresh namespace a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook_lib.settings import Settings
+from runbook_lib.settings_sources import load
+from sandbox.double.admin import Admin
+
+PARAMETERS = (
+    "kubeconfig",
+    "context",
+    "registry",
+    "registry_ca",
+    "registry_username",
+    "registry_credential",
+    "kubectl",
+)
+
+
+@pytest.fixture(scope="session")
+def sandbox_env() -> dict[str, str]:
+    """What a user of the sandbox needs, by lower-case name; brings the default instance up."""
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    subprocess.run([sys.executable, "-m", "sandbox", "up"], check=True, timeout=1800)
+    command = [sys.executable, "-m", "sandbox", "env", "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return {name.removeprefix("SANDBOX_").lower(): value for name, value in json.loads(done.stdout).items()}
+
+
+def run_kubectl(sandbox: dict[str, str], *arguments: str) -> str:
+    """Run the sandbox's kubectl and return what it printed."""
+    command = [sandbox["kubectl"], "--kubeconfig", sandbox["kubeconfig"], *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+@pytest.fixture
+def namespace(sandbox_env: dict[str, str]) -> Iterator[str]:
+    """A fresh namespace, removed after the test."""
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    run_kubectl(sandbox_env, "create", "namespace", name)
+    yield name
+    run_kubectl(sandbox_env, "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def make_settings(sandbox_env: dict[str, str], namespace: str, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings bound to the sandbox, with a docker config, a bin folder and a run folder of their own."""
+
+    def make(**overrides: Any) -> Settings:  # noqa: ANN401
+        values: dict[str, Any] = {name: sandbox_env[name] for name in PARAMETERS}
+        values["mirrors"] = json.loads(sandbox_env["mirrors"])
+        values["namespace"] = namespace
+        for folder in ("docker_config", "bin_dir", "run_dir"):
+            values[folder] = str(tmp_path / folder)
+        return load({**values, **overrides}, environ={})
+
+    return make
+
+
+@pytest.fixture
+def registry_admin(sandbox_env: dict[str, str]) -> Iterator[Admin]:
+    """The double's fault injection; cleared before and after the test."""
+    admin = Admin(sandbox_env["double_admin"])
+    admin.reset()
+    yield admin
+    admin.reset()
