@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test lint lock clean
+.PHONY: test lint lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 test: $(STAMP) lint
@@ -23,6 +23,12 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
 	touch $@
+
+sandbox-up: $(STAMP)
+	$(BIN)/python -m sandbox up
+
+sandbox-down: $(STAMP)
+	$(BIN)/python -m sandbox down
 
 lock:
 	$(BIN)/uv pip compile -q --no-header --upgrade requirements.in -o requirements.txt
