@@ -1,0 +1,72 @@
+"""kubectl's release binary: one file and its published sha256, from dl.k8s.io or a mirror."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from runbook_lib.builder import platforms
+from runbook_lib.builder.fetch import download
+from runbook_lib.builder.store import Fetched, Store
+from runbook_lib.builder.web import get_small
+from runbook_lib.errors import BinaryError
+from runbook_lib.progress import Sink
+from runbook_lib.settings import Settings
+
+RELEASES = "https://dl.k8s.io/release"
+
+
+def target(settings: Settings, store: Store, version: str) -> Path:
+    """Where the fetched kubectl belongs."""
+    return store.path("kubectl", version, platform_of(settings), platforms.this_machine())
+
+
+def platform_of(settings: Settings) -> str:
+    """The platform that binaries are fetched for: the parameter, else this machine's."""
+    return settings.client_platform or platforms.this_machine()
+
+
+def url_of(settings: Settings, version: str) -> str:
+    """Address of the release binary."""
+    platform = platform_of(settings)
+    ending = ".exe" if platform.startswith("windows/") else ""
+    return f"{(settings.kubectl_url or RELEASES).rstrip('/')}/{version}/bin/{platform}/kubectl{ending}"
+
+
+def release_of(server: str) -> str:
+    """The upstream release of a server version: v1.37.2-eks-1 and v1.37.2+k3s1 are v1.37.2."""
+    match = re.match(r"v\d+\.\d+\.\d+", server)
+    if match is None:
+        raise BinaryError(
+            f"the server's version {server!r} names no Kubernetes release",
+            where="kubectl",
+            remedy="give kubectl, or kubectl_version",
+        )
+    return match[0]
+
+
+def fetch(settings: Settings, store: Store, version: str, folder: Path, sink: Sink) -> Fetched:
+    """Download kubectl into the store; the caller holds the store's lock and gives a temporary folder.
+
+    Raises:
+        DownloadError, ChecksumError: see `fetch.download`; BinaryError: it is for another platform.
+    """
+    url = url_of(settings, version)
+    expected, checked = settings.kubectl_sha256, "kubectl_sha256"
+    if not expected:
+        words = (get_small(url + ".sha256") or b"").decode(errors="replace").split()
+        expected = words[0] if words and re.fullmatch("[0-9a-f]{64}", words[0]) else ""
+        checked = "the published .sha256"
+    waiting = store.downloads() / f"kubectl-{version}-{platform_of(settings).replace('/', '-')}"
+    got = download(url, waiting, sha256=expected, checked=checked, sink=sink)
+    with waiting.open("rb") as f:
+        found = platforms.of_header(f.read(platforms.HEADER))
+    if found != platforms.base(platform_of(settings)):
+        waiting.unlink()
+        raise BinaryError(
+            f"the file is for {found or 'no known platform'}", where=url, remedy="check kubectl_url"
+        )
+    place = target(settings, store, version)
+    binary = waiting.replace(folder / place.name)
+    record = Fetched(str(place), version, platform_of(settings), got.sha256, "release", got.checked, url)
+    return store.put(binary, record)

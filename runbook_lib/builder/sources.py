@@ -1,0 +1,238 @@
+"""Where buildctl comes from, in the order the settings give: the running pod, PATH, a file, the release.
+
+Each source first makes an `Offer` (reading only), then delivers it. What a source refuses is remembered,
+so that the last error lists them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook_lib.builder import platforms
+from runbook_lib.builder.archive import extract
+from runbook_lib.builder.buildctl import client_version
+from runbook_lib.builder.fetch import download, sha256_of
+from runbook_lib.builder.kubectl import executable
+from runbook_lib.builder.store import Fetched, Store
+from runbook_lib.builder.web import get_small
+from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
+from runbook_lib.progress import Event, Sink
+from runbook_lib.settings import Settings
+
+PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
+"""Runs a command in the builder's pod: (command, timeout in seconds) -> (exit code, stdout, stderr)."""
+
+IN_POD = "/usr/bin/buildctl"  # in the official images and in those made from them
+MEMBER = "bin/buildctl"  # in the release tarball
+RELEASES = "https://github.com/moby/buildkit/releases/download"
+_COPY_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted: version (v1.2.3), platform, and whether the version was asked for by the user."""
+
+    settings: Settings
+    store: Store
+    version: str
+    platform: str
+    pod: str
+    pod_exec: PodExec
+
+    @property
+    def target(self) -> Path:
+        """Where the fetched binary belongs."""
+        return self.store.path("buildctl", self.version, self.platform, platforms.this_machine())
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one source can give: `present` is set when nothing is left to do.
+
+    `deliver(temporary folder, sink)` brings the binary to the store; the caller holds the store's lock.
+    """
+
+    source: str
+    path: Path
+    origin: str
+    present: bool
+    commands: tuple[str, ...]
+    deliver: Callable[[Path, Sink], Fetched] | None = None
+
+
+def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int, Offer]:
+    """The first source, from number `skip` on, that can provide buildctl; its number and its offer.
+
+    Raises:
+        SourceError: none can; every refusal is listed.
+    """
+    makers = {"pod": _of_pod, "path": _of_path, "file": _of_file, "release": _of_release}
+    for number, source in enumerate(request.settings.buildctl_sources):
+        if number < skip:
+            continue
+        try:
+            return number, makers[source](request)
+        except BuilderError as e:
+            refused[source] = e.what
+    listed = "; ".join(f"{source}: {why}" for source, why in refused.items())
+    raise SourceError(
+        f"no source can provide it ({listed or 'buildctl_sources is empty'})",
+        where=f"buildctl {request.version} for {request.platform}",
+        remedy="mend one of these, or give a release tarball in buildctl_archive",
+        notebook="03_fetch_buildctl.ipynb",
+    )
+
+
+def _of_pod(request: Request) -> Offer:
+    where = f"pod {request.pod}"
+    head = _answer(request, ["head", "-c", str(platforms.HEADER), IN_POD])
+    found = platforms.of_header(head)
+    if found != platforms.base(request.platform):
+        raise SourceError(f"the pod's buildctl is for {found or 'no known platform'}", where=where)
+    words = _answer(request, [IN_POD, "--version"]).decode(errors="replace").split()
+    version = words[2] if len(words) > 2 else ""
+    if version != request.version:
+        raise SourceError(f"the pod's buildctl is {version or 'of unknown version'}", where=where)
+    digest = _answer(request, ["sha256sum", IN_POD]).decode(errors="replace").partition(" ")[0].strip()
+    if len(digest) != 64:
+        raise SourceError("the pod cannot tell the sha256 of its buildctl", where=where)
+    target = request.target
+    here = request.store.look(target)
+    command = f"kubectl exec {request.pod} -c buildkitd -- cat {IN_POD} > {target} && chmod +x {target}"
+
+    def deliver(folder: Path, sink: Sink) -> Fetched:
+        sink(Event("buildctl", f"copying buildctl out of {where}"))
+        # kubectl and API servers have cut streams short with exit code 0 (kubernetes #124571), so only
+        # the sha256, computed in the pod, tells that the copy is whole.
+        body = _answer(request, ["cat", IN_POD], _COPY_TIMEOUT)
+        if hashlib.sha256(body).hexdigest() != digest:
+            raise ChecksumError(f"the copy is cut short or altered ({len(body)} bytes)", where=where)
+        copied = folder / "buildctl"
+        copied.write_bytes(body)
+        sink(Event("buildctl", "copied buildctl", len(body), len(body), done=True))
+        return _install(request, copied, "pod", "sha256 computed in the pod", where)
+
+    return Offer("pod", target, where, bool(here and here.sha256 == digest), (command,), deliver)
+
+
+def _of_path(request: Request) -> Offer:
+    found = shutil.which("buildctl")
+    if not found:
+        raise SourceError("there is no buildctl on PATH")
+    version = client_version(Path(found))
+    if version.split(".")[:2] != request.version.split(".")[:2]:
+        raise SourceError(f"{found} is {version}, not {request.version}")
+    return Offer("path", Path(found).absolute(), found, True, ())
+
+
+def _of_file(request: Request) -> Offer:
+    given = request.settings.buildctl_archive
+    if not given:
+        raise SourceError("the parameter buildctl_archive is empty")
+    archive = Path(given).expanduser().absolute()
+    if not archive.is_file():
+        raise SourceError(f"there is no file {archive}")
+    digest, expected = sha256_of(archive), request.settings.buildctl_sha256
+    if expected and digest != expected:
+        raise ChecksumError(f"the sha256 of {archive} is {digest}, expected {expected}", where=str(archive))
+    here = request.store.look(request.target)
+    origin = f"sha256:{digest}"
+    present = here is not None and here.origin == origin
+    checked = "buildctl_sha256" if expected else "nothing: give buildctl_sha256 to have it checked"
+
+    def deliver(folder: Path, sink: Sink) -> Fetched:
+        sink(Event("buildctl", f"unpacking {archive.name}"))
+        extract(archive, MEMBER, folder / "buildctl")
+        return _install(request, folder / "buildctl", "file", checked, origin)
+
+    return Offer(
+        "file", request.target, str(archive), present, _by_hand(str(archive), request.target), deliver
+    )
+
+
+def _of_release(request: Request) -> Offer:
+    url = release_url(request.settings.buildctl_url or RELEASES, request.version, request.platform)
+    here = request.store.look(request.target)
+    present = here is not None and here.source in ("release", "pod", "file")
+    name = url.rpartition("/")[2]
+    commands = (f"curl -fLO {url}", *_by_hand(name, request.target))
+
+    def deliver(folder: Path, sink: Sink) -> Fetched:
+        expected, checked = _expected(request.settings.buildctl_sha256, url)
+        archive = request.store.downloads() / name
+        got = download(url, archive, sha256=expected, checked=checked, sink=sink)
+        try:
+            extract(archive, MEMBER, folder / "buildctl")
+        finally:
+            archive.unlink(missing_ok=True)
+        return _install(request, folder / "buildctl", "release", got.checked, url)
+
+    return Offer("release", request.target, url, present, commands, deliver)
+
+
+def release_url(base: str, version: str, platform: str) -> str:
+    """Address of a BuildKit release tarball, as the project names them since v0.3."""
+    return f"{base.rstrip('/')}/{version}/buildkit-{version}.{platform.replace('/', '-')}.tar.gz"
+
+
+def _expected(given: str, url: str) -> tuple[str, str]:
+    """(sha256 or "", where it is from): the parameter, else the release's provenance statement."""
+    if given:
+        return given, "buildctl_sha256"
+    name = url.rpartition("/")[2]
+    body = get_small(url.removesuffix(".tar.gz") + ".provenance.json")
+    try:
+        subjects = json.loads(body)["subject"] if body else []
+        found = next((s["digest"]["sha256"] for s in subjects if s["name"].rpartition("/")[2] == name), "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found = ""
+    return str(found), "the release's provenance statement"
+
+
+def _install(request: Request, binary: Path, source: str, checked: str, origin: str) -> Fetched:
+    with binary.open("rb") as f:
+        found = platforms.of_header(f.read(platforms.HEADER))
+    if found != platforms.base(request.platform):
+        raise BinaryError(f"the binary is for {found or 'no known platform'}", where=str(binary))
+    if found == platforms.this_machine():
+        binary.chmod(0o755)
+        version = client_version(binary)
+        if version != request.version:
+            raise BinaryError(f"the binary is {version}, not {request.version}", where=origin)
+    target = request.target
+    record = Fetched(
+        str(target), request.version, request.platform, sha256_of(binary), source, checked, origin
+    )
+    return request.store.put(binary, record)
+
+
+def _answer(request: Request, command: list[str], timeout: float = 30.0) -> bytes:
+    code, out, err = request.pod_exec(command, timeout)
+    if code != 0:
+        said = err[:200].decode(errors="replace").strip()
+        raise SourceError(
+            f"`{command[0]}` ended with exit code {code} in the pod: {said}",
+            where=f"pod {request.pod}",
+        )
+    return out
+
+
+def _by_hand(archive: str, target: Path) -> tuple[str, ...]:
+    return (
+        f"mkdir -p {target.parent}",
+        f"tar -xzf {archive} -C {target.parent} --strip-components=1 {MEMBER}",
+    )
+
+
+def given(settings: Settings) -> Path | None:
+    """The buildctl that the settings name, to be used as it is; None when a source has to provide it.
+
+    Raises:
+        BinaryError: the parameter names no executable file.
+    """
+    return executable(settings.buildctl, "buildctl") if settings.buildctl else None
