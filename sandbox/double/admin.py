@@ -7,6 +7,7 @@ with admin.switch(repository_must_exist=True):
     ...
 """
 
+import socket as socket_module
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ class Admin:
         self._client = httpx.Client(
             base_url=url, transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False
         )
-        self._where = str(socket or url)
+        self._where, self._socket = str(socket or url), socket
 
     def __enter__(self) -> Self:
         return self
@@ -126,10 +127,18 @@ class Admin:
         """Back to the configuration."""
         self._call("POST", "/reset")
 
+    def _probe_socket(self) -> None:
+        """Fail here when nobody listens on the unix socket: httpcore 1.0.9 leaks its own after a refusal."""
+        if self._socket:
+            with socket_module.socket(socket_module.AF_UNIX) as probe:
+                probe.settimeout(_TIMEOUT_SECONDS)
+                probe.connect(str(self._socket))
+
     def _call(self, method: str, path: str, body: object = None, *, missing_ok: bool = False) -> Any:  # noqa: ANN401
         try:
+            self._probe_socket()
             response = self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise AdminError(
                 "the registry double does not answer",
                 f"{self._where} ({type(error).__name__})",
