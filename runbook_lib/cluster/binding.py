@@ -19,7 +19,6 @@ import urllib3
 import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.kube_config import KubeConfigMerger
 
 from runbook_lib.cluster.api_errors import ObjectMissingError, explained
 from runbook_lib.cluster.bounded import bounded
@@ -136,17 +135,27 @@ def _merged(paths: str, settings: Settings) -> dict[str, Any]:
     if not paths:
         looked = settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise ContextNotFoundError("there is no kubeconfig", where=looked, remedy=remedy)
-    try:
-        merger = KubeConfigMerger(paths)
-        merged = merger.config.value if merger.config is not None else None
-    except (ConfigException, yaml.YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as e:
-        kind = type(e).__name__
-        raise ContextNotFoundError(
-            f"the kubeconfig cannot be read ({kind})", where=paths, remedy="mend its YAML, or write it anew"
-        ) from None
-    if not isinstance(merged, dict) or not merged.get("contexts"):
+    merged: dict[str, Any] = {}
+    for path in paths.split(os.pathsep):
+        _merge(merged, path)
+    if not merged.get("contexts"):
         raise ContextNotFoundError("the kubeconfig has no contexts", where=paths, remedy=remedy)
     return merged
+
+
+def _merge(merged: dict[str, Any], path: str) -> None:
+    """Add one file: the first file that names an entry wins, as in kubectl."""
+    try:
+        document = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8")) or {}
+        for section in ("contexts", "users", "clusters"):
+            merged.setdefault(section, []).extend(e for e in document.get(section) or [] if "name" in e)
+        merged["current-context"] = merged.get("current-context") or document.get("current-context")
+    except (yaml.YAMLError, OSError, ValueError, AttributeError, TypeError) as e:
+        raise ContextNotFoundError(
+            f"the kubeconfig cannot be read ({type(e).__name__})",
+            where=path,
+            remedy="mend its YAML, or write it anew",
+        ) from None
 
 
 def _entry(merged: dict[str, Any], section: str, name: str) -> dict[str, Any]:

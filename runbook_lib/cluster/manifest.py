@@ -1,0 +1,140 @@
+"""The objects to apply: the plain YAML of `manifests/`, with the settings laid over it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import tomli_w
+import yaml
+
+from runbook_lib.cluster.labels import labels
+from runbook_lib.cluster.objects import Json
+from runbook_lib.errors import InvalidParameterError
+from runbook_lib.settings import DEFAULT_IMAGE, Settings
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+CONFIG_HASH = "buildkit-runbook/config-sha256"
+CONFIG_DIR = "/etc/buildkit"
+_MOST_CA_BYTES = 500_000  # a ConfigMap holds 1 MiB in all
+
+
+def load(name: str) -> Json:
+    """One manifest file as it is, for example `pod.privileged.yaml`."""
+    document: Json = yaml.safe_load((MANIFESTS / name).read_text(encoding="utf-8"))
+    return document
+
+
+def render(settings: Settings) -> list[Json]:
+    """The objects in the order in which they are applied: a ConfigMap where one is needed, the builder.
+
+    Raises:
+        InvalidParameterError: a CA file cannot be read or is not PEM.
+    """
+    config = _config_map(settings)
+    builder = _builder(settings)
+    if config is None:
+        return [builder]
+    template = builder["spec"]["template"] if builder["kind"] == "Deployment" else builder
+    _mount(template, settings, config)
+    return [config, builder]
+
+
+def _builder(settings: Settings) -> Json:
+    pod = load(f"pod.{settings.mode}.yaml")
+    spec = pod["spec"]
+    container = spec["containers"][0]
+    container["image"] = image_of(settings)
+    resources = {"requests": dict(settings.requests), "limits": dict(settings.limits)}
+    if any(resources.values()):
+        container["resources"] = {k: v for k, v in resources.items() if v}
+    if settings.node_selector:
+        spec["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        spec["tolerations"] = [dict(t) for t in settings.tolerations]
+    if settings.image_pull_secret:
+        spec["imagePullSecrets"] = [{"name": settings.image_pull_secret}]
+    if settings.kind == "deployment":
+        document = load("deployment.privileged.yaml")
+        document["spec"]["selector"]["matchLabels"] = labels(settings.name)
+        document["spec"]["template"] = {"metadata": {"labels": labels(settings.name)}, "spec": spec}
+    else:
+        document = pod
+    document["metadata"] = _metadata(settings, settings.name)
+    return document
+
+
+def image_of(settings: Settings) -> str:
+    """The builder's image; rootless mode adds `-rootless` to a tag that lacks it (never to a digest)."""
+    image = settings.image or DEFAULT_IMAGE
+    rootless_tag = "@" in image or image.endswith("rootless")
+    return image if settings.mode != "rootless" or rootless_tag else f"{image}-rootless"
+
+
+def config_name(settings: Settings) -> str:
+    """Name of the ConfigMap that holds buildkitd.toml."""
+    return f"{settings.name}-config"
+
+
+def _metadata(settings: Settings, name: str) -> Json:
+    return {"name": name, "namespace": settings.namespace, "labels": labels(settings.name)}
+
+
+def _config_map(settings: Settings) -> Json | None:
+    authorities = {settings.registry: settings.registry_ca} if settings.registry_ca else {}
+    authorities |= {r.registry: r.ca for r in settings.more_registries if r.ca}
+    data: dict[str, str] = {}
+    registries: dict[str, Json] = {}
+    for source, mirrors in settings.mirrors.items():
+        registries[source] = {"mirrors": list(mirrors)}
+        if settings.registry_ca:
+            authorities |= {m.partition("/")[0]: settings.registry_ca for m in mirrors}
+    files: dict[str, str] = {}
+    for host, path in sorted((h, p) for h, p in authorities.items() if h):
+        if path not in files:
+            files[path] = "ca.pem" if not files else f"ca-{len(files)}.pem"
+            data[files[path]] = _read_pem(path)
+        registries.setdefault(host, {})["ca"] = [f"{CONFIG_DIR}/{files[path]}"]
+    if not registries:
+        return None
+    data["buildkitd.toml"] = tomli_w.dumps({"registry": registries})
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(settings, config_name(settings)),
+        "data": data,
+    }
+
+
+def _read_pem(path: str) -> str:
+    try:
+        text = Path(path).expanduser().read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "it is not text"
+        raise InvalidParameterError(
+            f"the CA file cannot be read: {reason}", where=path, remedy="correct the parameter registry_ca"
+        ) from None
+    if "-----BEGIN CERTIFICATE-----" not in text or len(text) > _MOST_CA_BYTES:
+        raise InvalidParameterError(
+            "the CA file holds no PEM certificate, or is too large", where=path, remedy="give a PEM file"
+        )
+    if "PRIVATE KEY-----" in text:
+        raise InvalidParameterError(
+            "the CA file holds a private key", where=path, remedy="give the certificate alone"
+        )
+    return text
+
+
+def _mount(template: Json, settings: Settings, config: Json) -> None:
+    """Mount the ConfigMap. Its hash goes to the Pod's annotations: the daemon reads it only at start."""
+    content = "\0".join(f"{k}\0{v}" for k, v in sorted(config["data"].items()))
+    template["metadata"]["annotations"] = {CONFIG_HASH: hashlib.sha256(content.encode()).hexdigest()}
+    spec = template["spec"]
+    spec.setdefault("volumes", []).append(
+        {"name": "config", "configMap": {"name": config["metadata"]["name"]}}
+    )
+    container = spec["containers"][0]
+    mount = {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True}
+    container.setdefault("volumeMounts", []).append(mount)
+    if settings.mode == "rootless":  # the rootless daemon looks below its home by default
+        container.setdefault("args", []).extend(["--config", f"{CONFIG_DIR}/buildkitd.toml"])

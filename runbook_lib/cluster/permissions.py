@@ -1,0 +1,112 @@
+"""What the runbook must be allowed to do: one table, from which checks are made and the Role is tested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbook_lib.cluster import objects
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.errors import ClusterError
+from runbook_lib.settings import Settings
+
+_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One verb on one resource; `when` says which settings need it (see `needed`)."""
+
+    verb: str
+    group: str
+    resource: str
+    subresource: str
+    steps: frozenset[str]
+    when: str
+    why: str
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        return f"{self.verb} {resource}" + (f".{self.group}" if self.group else "")
+
+
+def _rows(verbs: str, group: str, resource: str, steps: str, when: str, why: str) -> tuple[Permission, ...]:
+    name, _, sub = resource.partition("/")
+    return tuple(Permission(v, group, name, sub, frozenset(steps.split()), when, why) for v in verbs.split())
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    *_rows("get", "", "namespaces", "install_pod", "always", "see that the namespace exists, and its labels"),
+    *_rows("get list watch", "", "pods", "install_pod", "always", "follow the builder until it is Ready"),
+    *_rows("get list", "", "pods", "fetch_buildctl test_push clean_up", "always", "find the builder"),
+    *_rows("create patch", "", "pods", "install_pod", "pod", "make the builder Pod"),
+    *_rows("delete", "", "pods", "install_pod", "replace", "replace a builder Pod"),
+    *_rows("delete", "", "pods", "clean_up", "pod", "remove the builder Pod"),
+    *_rows("create get", "", "pods/exec", "install_pod fetch_buildctl test_push", "always",
+           "talk to buildkitd (create: servers from 1.35 on; get: older ones)"),
+    *_rows("get", "", "pods/log", "install_pod", "always", "quote the last words of a crashing builder"),
+    *_rows("list watch", "", "events", "install_pod", "always", "say why a builder is not Ready"),
+    *_rows("get create patch", "apps", "deployments", "install_pod", "deployment", "make the Deployment"),
+    *_rows("get delete", "apps", "deployments", "clean_up", "deployment", "remove the Deployment"),
+    *_rows("get create patch", "", "configmaps", "install_pod", "config", "keep buildkitd.toml and the CA"),
+    *_rows("get delete", "", "configmaps", "clean_up", "always", "remove the builder's configuration"),
+    *_rows("get create patch", "", "secrets", "configure_auth", "secret", "keep the logins in the cluster"),
+    *_rows("get delete", "", "secrets", "clean_up", "secret", "remove the logins from the cluster"),
+)  # fmt: skip
+
+
+def needed(settings: Settings, step: str) -> list[Permission]:
+    """The rows that `step` needs with these settings, each verb once."""
+    has_config = bool(settings.mirrors or settings.registry_ca or any(r.ca for r in settings.more_registries))
+    holds = {
+        "always": True,
+        "pod": settings.kind == "pod",
+        "deployment": settings.kind == "deployment",
+        "replace": settings.kind == "pod" and settings.allow_replace,
+        "config": has_config,
+        "secret": bool(settings.push_secret),
+    }
+    rows = [p for p in PERMISSIONS if step in p.steps and holds[p.when]]
+    return list({str(p): p for p in rows}.values())
+
+
+def missing(cluster: Cluster, step: str, settings: Settings) -> list[Permission]:
+    """Ask the API server about each needed verb (SelfSubjectAccessReview); returns those refused.
+
+    Raises:
+        ClusterError: the API server refused the review itself or did not answer.
+    """
+    return [p for p in needed(settings, step) if not _is_allowed(cluster, p)]
+
+
+def _is_allowed(cluster: Cluster, permission: Permission) -> bool:
+    attributes = {
+        "namespace": cluster.namespace,
+        "verb": permission.verb,
+        "group": permission.group,
+        "resource": permission.resource,
+        "subresource": permission.subresource,
+    }
+    if permission.resource == "namespaces":
+        attributes["name"] = cluster.namespace
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    status = objects.post(cluster, _REVIEW, body).get("status")
+    if not isinstance(status, dict) or "allowed" not in status:
+        raise ClusterError("the access review has no answer", where=str(permission), remedy="try again")
+    return status["allowed"] is True
+
+
+def role_rules() -> list[objects.Json]:
+    """The rules of the Role that allows everything in the table: one rule a resource."""
+    verbs: dict[tuple[str, str], dict[str, None]] = {}
+    for p in PERMISSIONS:
+        resource = f"{p.resource}/{p.subresource}" if p.subresource else p.resource
+        verbs.setdefault((p.group, resource), {})[p.verb] = None
+    order = ["get", "list", "watch", "create", "patch", "delete"]
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": sorted(v, key=order.index)}
+        for (group, resource), v in verbs.items()
+    ]

@@ -1,0 +1,238 @@
+"""Bounded waits that show what happens: Pod changes and Kubernetes Events as they come."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from kubernetes import watch
+from kubernetes.client.exceptions import ApiException
+
+from runbook_lib.cluster import objects, signals
+from runbook_lib.cluster.api_errors import INSTALL, explained, of_answer
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.diagnosis import Diagnosis, diagnose
+from runbook_lib.cluster.labels import CONTAINER
+from runbook_lib.cluster.objects import Json
+from runbook_lib.cluster.pods import candidates, is_ready
+from runbook_lib.errors import ClusterError, ClusterWaitError, PermissionMissingError, PodNotReadyError
+from runbook_lib.progress import Event, Sink
+from runbook_lib.settings import Settings
+
+_TICK = 1.0  # seconds between looks when no event comes
+_WATCH_SECONDS = 20  # one watch request; the next takes over
+_FATAL = (401, 403)
+
+
+class Watcher:
+    """Two watches (Pods, Events) that feed one queue until `stop`; each begins anew when it breaks."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.changes: queue.Queue[tuple[str, Json]] = queue.Queue()
+        self.refused: dict[str, ClusterError] = {}
+        self._cluster = cluster
+        self._stopped = threading.Event()
+        core = cluster.core
+        for kind, function in (("Pod", core.list_namespaced_pod), ("Event", core.list_namespaced_event)):
+            threading.Thread(
+                target=self._run, args=(kind, function), daemon=True, name=f"watch {kind}"
+            ).start()
+
+    def stop(self) -> None:
+        """Tell both threads to end; they do so with their current request, at most 20 s later."""
+        self._stopped.set()
+
+    def _run(self, kind: str, function: Callable[..., Any]) -> None:
+        since: str | None = None
+        while not self._stopped.is_set():
+            try:
+                since = since or self._newest(function)
+                since = self._watch(kind, function, since)
+            except ApiException as e:
+                since = None  # 410: what we knew is too old; list anew
+                if e.status in _FATAL:
+                    self.refused[kind] = of_answer(e, self._cluster.server, f"watch {kind}")
+                    return
+                self._stopped.wait(_TICK)
+            except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError):
+                since = None
+                self._stopped.wait(_TICK)
+
+    def _newest(self, function: Callable[..., Any]) -> str:
+        listed = function(self._cluster.namespace, limit=1, _request_timeout=self._cluster.request_timeout)
+        return str(listed.metadata.resource_version)
+
+    def _watch(self, kind: str, function: Callable[..., Any], since: str) -> str:
+        source = watch.Watch()
+        for change in source.stream(
+            function, self._cluster.namespace, resource_version=since, timeout_seconds=_WATCH_SECONDS,
+            _request_timeout=(5, _WATCH_SECONDS + 10),
+        ):  # fmt: skip
+            self.changes.put((kind, change["raw_object"]))
+            if self._stopped.is_set():
+                source.stop()
+        return str(source.resource_version or since)
+
+
+class _Wait:
+    """State of one wait for a Ready builder."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, sink: Sink, not_container: str) -> None:
+        self.cluster, self.settings, self.sink, self.not_container = cluster, settings, sink, not_container
+        self.begun = time.monotonic()
+        self.began_at = time.time()
+        self.events: dict[str, signals.Signal] = {}
+        self.line = ""
+
+    def age(self) -> float:
+        return time.monotonic() - self.begun
+
+    def take(self, kind: str, obj: Json) -> None:
+        """Show and keep a Kubernetes Event about the builder; Pods are read again, not remembered."""
+        if kind != "Event" or not signals.is_about(obj, self.settings.name):
+            return
+        signal = signals.of_event(obj)
+        self.events[str(obj["metadata"]["uid"])] = signal
+        self.sink(Event(f"event/{obj['metadata']['uid']}", str(signal)))
+
+    def pod(self) -> Json | None:
+        found = candidates(self.cluster, self.settings)
+        line = signals.summary(found[0]) if found else "no Pod yet"
+        if line != self.line:
+            self.line = line
+            self.sink(Event("builder", f"{self.settings.name}: {line} ({self.age():.1f} s)"))
+        return found[0] if found else None
+
+    def is_done(self, pod: Json) -> bool:
+        statuses = pod.get("status", {}).get("containerStatuses") or []
+        changed = not self.not_container or all(s.get("containerID") != self.not_container for s in statuses)
+        return is_ready(pod) and changed
+
+    def causes(self, pod: Json | None) -> list[Diagnosis]:
+        seen = [*(signals.of_pod(pod) if pod else ()), *self.events.values()]
+        return diagnose(seen, self.age(), self._node(pod))
+
+    def _node(self, pod: Json | None) -> Json | None:
+        name = ((pod or {}).get("spec") or {}).get("nodeName")
+        try:
+            return objects.read(self.cluster, "Node", name) if name else None
+        except PermissionMissingError:
+            return None
+
+
+def wait_ready(
+    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, not_container: str = ""
+) -> Json:
+    """Wait until the builder's Pod is Ready and return it, showing what happens through `sink`.
+
+    Ends early when a diagnosis is final. `not_container`: the ID of a container that is about to be
+    replaced in place, whose readiness proves nothing.
+
+    Raises:
+        PodNotReadyError: a final diagnosis, or time ran out with a diagnosis.
+        ClusterWaitError: time ran out and nothing explains why.
+        ClusterError: the API server refused or did not answer.
+    """
+    state = _Wait(cluster, settings, sink, not_container)
+    watcher = Watcher(cluster)
+    try:
+        _earlier_events(state)
+        while True:
+            pod = state.pod()
+            if pod and state.is_done(pod):
+                sink(Event("builder", f"{settings.name}: Ready after {state.age():.1f} s", done=True))
+                return pod
+            causes = state.causes(pod)
+            if any(c.final for c in causes) or state.age() > timeout:
+                raise _not_ready(state, causes, pod, timeout)
+            _next_change(state, watcher)
+    finally:
+        watcher.stop()
+
+
+def _next_change(state: _Wait, watcher: Watcher) -> None:
+    try:
+        state.take(*watcher.changes.get(timeout=_TICK))
+        while True:
+            state.take(*watcher.changes.get_nowait())
+    except queue.Empty:
+        return
+
+
+def _earlier_events(state: _Wait) -> None:
+    """Events between apply and the first watch; those of an earlier builder of this name are old."""
+    try:
+        listed = objects.list_all(state.cluster, "Event")
+    except PermissionMissingError:
+        return
+    for event in listed:
+        stamp = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(state.began_at - 3))
+        if str(stamp) >= moment:
+            state.take("Event", event)
+
+
+def _not_ready(state: _Wait, causes: list[Diagnosis], pod: Json | None, timeout: float) -> ClusterError:
+    where = objects.subject(state.cluster, "Pod", state.settings.name)
+    causes = sorted(causes, key=lambda c: not c.final)
+    if not causes:
+        return ClusterWaitError(
+            f"the builder was not Ready after {timeout:.0f} s ({state.line}), and nothing says why",
+            where=where,
+            remedy="raise ready_timeout, or look at it: kubectl describe pod",
+            notebook=INSTALL,
+        )
+    first = causes[0].finding
+    what = f"{first.message} [{first.evidence}]"
+    if causes[0].cause in ("crash-loop", "out-of-memory", "probe") and pod:
+        what += f"; its last words: {last_words(state.cluster, str(pod['metadata']['name']))}"
+    more = "; ".join(c.finding.message for c in causes[1:])
+    what += f"; also: {more}" if more else ""
+    return PodNotReadyError(what, where=where, remedy=first.remedy, notebook=INSTALL)
+
+
+def last_words(cluster: Cluster, pod: str, lines: int = 8) -> str:
+    """The last log lines of the container that ended, else of the one that runs; "" where there are none."""
+    for previous in (True, False):
+        try:
+            with explained(cluster.server, f"log of {pod}"):
+                text = cluster.core.read_namespaced_pod_log(
+                    pod, cluster.namespace, container=CONTAINER, tail_lines=lines, limit_bytes=8000,
+                    previous=previous, _request_timeout=cluster.request_timeout,
+                )  # fmt: skip
+        except PermissionMissingError as e:
+            return f"(the log cannot be read: {e.what})"
+        except ClusterError:
+            continue
+        if text:
+            return str(text).strip()
+    return "(no log)"
+
+
+def wait_gone(cluster: Cluster, kind: str, name: str, uid: str, timeout: float, sink: Sink) -> None:
+    """Wait until the object with this uid is gone (a newer namesake counts as gone).
+
+    Raises:
+        ClusterWaitError: it is still there after `timeout` seconds.
+    """
+    where = objects.subject(cluster, kind, name)
+    begun = time.monotonic()
+    pause = 0.1
+    while True:
+        live = objects.read(cluster, kind, name)
+        if live is None or live["metadata"]["uid"] != uid:
+            sink(Event(where, f"{where}: gone after {time.monotonic() - begun:.1f} s", done=True))
+            return
+        if time.monotonic() - begun > timeout:
+            held = ", ".join(live["metadata"].get("finalizers") or []) or "its node does not confirm"
+            raise ClusterWaitError(
+                f"it is still being deleted after {timeout:.0f} s ({held})",
+                where=where,
+                remedy="look at the node, or raise ready_timeout",
+            )
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)

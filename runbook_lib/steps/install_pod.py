@@ -1,0 +1,138 @@
+"""Step 1: a builder Pod (or Deployment) that is Ready and whose daemon answers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from runbook_lib.cluster import daemon, objects, precheck
+from runbook_lib.cluster.apply import apply_object, drift_of, plan_object
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.manifest import render
+from runbook_lib.cluster.pods import builder_pod, candidates
+from runbook_lib.cluster.waits import wait_ready
+from runbook_lib.errors import NamespaceMissingError, RunbookError
+from runbook_lib.findings import Finding, Findings, Status
+from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.steps.contract import Step
+
+
+class InstallPod(Step):
+    """check → plan → apply → verify of the builder in the cluster."""
+
+    name: ClassVar[str] = "install_pod"
+    notebook: ClassVar[str] = "01_install_pod.ipynb"
+    title: ClassVar[str] = "Install the builder"
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The bound cluster (bound once a step)."""
+        return Cluster.bind(self.settings)
+
+    def _check(self) -> Findings:
+        try:
+            found = [precheck.target(self.cluster)]
+        except RunbookError as e:
+            return Findings([Finding.of_error(e, "target")])
+        settings, cluster = self.settings, self.cluster
+        found += precheck.tried(lambda: precheck.namespace(cluster, settings), "namespace")
+        found += precheck.tried(lambda: precheck.permissions(cluster, settings, self.name), "permissions")
+        found += precheck.tried(lambda: precheck.nodes(cluster, settings), "nodes")
+        found += precheck.tried(self._builder, "builder")
+        return Findings(found)
+
+    def _builder(self) -> list[Finding]:
+        findings = []
+        for wanted in render(self.settings):
+            drift = drift_of(self.cluster, wanted)
+            subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
+            if drift.action is Action.REPLACE and not self.settings.allow_replace:
+                message = "it differs in fields that cannot change in place"
+                evidence = "; ".join(str(d) for d in drift.fixed)
+                remedy = "set allow_replace, or set the parameters back"
+                findings.append(Finding(Status.BLOCKED, subject, message, evidence, remedy, self.notebook))
+            else:
+                findings.append(Finding(Status.OK, subject, f"to do: {drift.action.value}"))
+        return findings
+
+    def _plan(self) -> Plan:
+        changes: list[Change] = []
+        if objects.read(self.cluster, "Namespace", self.settings.namespace) is None:
+            changes.append(self._namespace_change())
+        for wanted in render(self.settings):
+            changes.append(plan_object(self.cluster, wanted, allow_replace=self.settings.allow_replace))
+        return Plan(changes)
+
+    def _namespace_change(self) -> Change:
+        name = self.settings.namespace
+        if not self.settings.create_namespace:
+            raise NamespaceMissingError(
+                "it does not exist",
+                where=f"namespace {name}",
+                remedy="set create_namespace, or name one that exists",
+                notebook=self.notebook,
+            )
+        command = f"kubectl --context={self.cluster.context} create namespace {name}"
+        return Change(Action.CREATE, f"Namespace {name}", f"+{name}", (command,))
+
+    def _apply(self) -> Findings:
+        settings, found = self.settings, []
+        if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
+            document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
+            objects.apply(self.cluster, document)
+            found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
+        before = candidates(self.cluster, settings)
+        action = Action.NONE
+        for wanted in render(settings):
+            action = apply_object(
+                self.cluster,
+                wanted,
+                allow_replace=settings.allow_replace,
+                timeout=settings.ready_timeout,
+                sink=self.emit,
+            )
+            subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
+            found.append(Finding(Status.OK, subject, action.value))
+        old = _container(before) if action is Action.UPDATE and self._restarts(before) else ""
+        pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old)
+        name = str(pod["metadata"]["name"])
+        self.journal.fact(self.name, builder_pod=name, builder_namespace=settings.namespace)
+        found.append(Finding(Status.OK, f"Pod {settings.namespace}/{name}", "Ready"))
+        return Findings(found)
+
+    def _restarts(self, before: list[objects.Json]) -> bool:
+        """True when the update changed the image of the living Pod or the Deployment's template."""
+        if not before:
+            return False
+        wanted = render(self.settings)[-1]
+        template = wanted["spec"]["template"] if wanted["kind"] == "Deployment" else wanted
+        image = template["spec"]["containers"][0]["image"]
+        return bool(before[0]["spec"]["containers"][0]["image"] != image)
+
+    def _verify(self) -> Findings:
+        pod = builder_pod(self.cluster, self.settings)
+        subject = objects.subject(self.cluster, "Pod", pod)
+        found = [Finding(Status.OK, subject, "Ready")]
+        workers = daemon.workers(self.cluster, pod)
+        platforms = ", ".join(_platforms(workers))
+        found.append(
+            Finding(Status.OK, subject, f"buildkitd answers with {len(workers)} worker(s)", platforms)
+        )
+        version = daemon.version(self.cluster, pod)
+        status = Status.OK if version else Status.WARN
+        found.append(Finding(status, "buildkitd", f"version {version or 'not stated'}"))
+        self.journal.fact(
+            self.name, builder_pod=pod, builder_namespace=self.settings.namespace, daemon_version=version
+        )
+        return Findings(found)
+
+
+def _container(pods: list[objects.Json]) -> str:
+    statuses = pods[0].get("status", {}).get("containerStatuses") or [] if pods else []
+    return str(statuses[0].get("containerID", "")) if statuses else ""
+
+
+def _platforms(workers: list[dict[str, object]]) -> list[str]:
+    listed = workers[0].get("platforms")
+    items = listed if isinstance(listed, list) else []
+    return [f"{p.get('os')}/{p.get('architecture')}" for p in items if isinstance(p, dict)]
