@@ -6,15 +6,16 @@ Forms: `env:NAME`, `file:PATH`, `secret:NAMESPACE/NAME/KEY` (a key of a Kubernet
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from runbook_lib import names, redaction
-from runbook_lib.errors import MalformedCredentialError, MissingCredentialError
+from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
 
 SecretReader = Callable[[str, str, str], str]
 """Reads one key of a Secret: (namespace, name, key) -> value. Given by the caller that has a cluster."""
@@ -133,6 +134,17 @@ class CredentialReference:
                 remedy="give a reachable context, or use env:NAME or file:PATH",
             )
         return read_secret(*_secret_parts(self.target))
+
+
+def learn_referenced(references: Iterable[CredentialReference]) -> None:
+    """Let `redact` know the secrets behind references that can be read here without asking anybody.
+
+    What is missing or malformed is passed over: the step that needs it says so, with the remedy.
+    """
+    for reference in references:
+        if reference.kind in ("env", "file"):
+            with contextlib.suppress(CredentialError):
+                reference.resolve()
 
 
 def _secret_parts(target: str) -> tuple[str, str, str]:

@@ -231,6 +231,12 @@ class Settings(BaseModel):
     remove_login: bool = _p(False, "also remove the logins this runbook wrote", steps="clean_up")
     remove_binaries: bool = _p(False, "also remove the fetched binaries", steps="clean_up")
 
+    @property
+    def credentials(self) -> tuple[CredentialReference, ...]:
+        """The credential references that are given, the main registry's first."""
+        given = (self.registry_credential, *(r.credential for r in self.more_registries))
+        return tuple(CredentialReference.parse(text) for text in given if text)
+
     @model_validator(mode="after")
     def _together(self) -> Settings:
         hosts = [r.registry for r in self.more_registries] + ([self.registry] if self.registry else [])

@@ -22,6 +22,7 @@ from runbook_lib.errors import ChecksumError, DownloadError
 from runbook_lib.progress import Event, Sink
 
 MOST_BYTES = 512 << 20
+_SHOWN_EVERY = 1 << 18  # bytes between two progress events
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -90,14 +91,16 @@ def _one_attempt(client: httpx.Client, url: str, part: Path, sink: Sink, left: f
         with part.open("r+b" if begin else "wb") as out:
             out.seek(begin)
             out.truncate()
-            at = begin
-            for chunk in answer.iter_raw(1 << 18):
+            at = shown = begin
+            for chunk in answer.iter_raw():  # as it comes: a chunk held back would be lost by a cut
                 if at == 0 and looks_like_html(chunk):
                     raise DownloadError("the body is a web page, not a file", where=url, remedy=REMEDY)
                 out.write(chunk)
                 at += len(chunk)
                 _hold_limits(at, deadline, url)
-                sink(Event(key=url, message=f"downloading {part.stem}", current=at, total=total))
+                if at - shown >= _SHOWN_EVERY:
+                    shown = at
+                    sink(Event(key=url, message=f"downloading {part.stem}", current=at, total=total))
     if total and at != total:
         raise TransientError(f"the body ended after {at} of {total} bytes")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ _COPY_TIMEOUT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted: version (v1.2.3), platform, and whether the version was asked for by the user."""
+    """What is wanted: version (v1.2.3) and platform; and the pod that may have it."""
 
     settings: Settings
     store: Store
@@ -43,6 +44,7 @@ class Request:
     platform: str
     pod: str
     pod_exec: PodExec
+    kubectl_exec: str  # how a person begins a command in the pod
 
     @property
     def target(self) -> Path:
@@ -103,7 +105,12 @@ def _of_pod(request: Request) -> Offer:
         raise SourceError("the pod cannot tell the sha256 of its buildctl", where=where)
     target = request.target
     here = request.store.look(target)
-    command = f"kubectl exec {request.pod} -c buildkitd -- cat {IN_POD} > {target} && chmod +x {target}"
+    place = shlex.quote(str(target))
+    commands = (
+        f"mkdir -p {shlex.quote(str(target.parent))}",
+        f"{request.kubectl_exec} cat {IN_POD} > {place}",
+        f"echo '{digest} '{place} | sha256sum --check && chmod +x {place}",
+    )
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
         sink(Event("buildctl", f"copying buildctl out of {where}"))
@@ -117,7 +124,7 @@ def _of_pod(request: Request) -> Offer:
         sink(Event("buildctl", "copied buildctl", len(body), len(body), done=True))
         return _install(request, copied, "pod", "sha256 computed in the pod", where)
 
-    return Offer("pod", target, where, bool(here and here.sha256 == digest), (command,), deliver)
+    return Offer("pod", target, where, bool(here and here.sha256 == digest), commands, deliver)
 
 
 def _of_path(request: Request) -> Offer:

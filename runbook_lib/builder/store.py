@@ -103,6 +103,20 @@ class Store:
         temporary.replace(_note(target))
         return record
 
+    def fetched(self) -> list[Fetched]:
+        """The records of all binaries that are here and intact, by path."""
+        notes = sorted(self.folder.glob("*/*.json"))
+        looked = (self.look(note.with_name(note.name.removesuffix(".json"))) for note in notes)
+        return [record for record in looked if record is not None]
+
+    def remove(self, record: Fetched) -> None:
+        """Delete one fetched binary, its record, and the version's folder once it is empty."""
+        target = Path(record.path)
+        _note(target).unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+        if not any(target.parent.iterdir()):
+            target.parent.rmdir()
+
     def downloads(self) -> Path:
         """Folder of unfinished downloads, kept between runs so that they can be resumed."""
         folder = self.folder / ".downloads"

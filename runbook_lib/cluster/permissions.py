@@ -45,6 +45,9 @@ PERMISSIONS: tuple[Permission, ...] = (
            "talk to buildkitd (create: servers from 1.35 on; get: older ones)"),
     *_rows("get", "", "pods/log", "install_pod", "always", "quote the last words of a crashing builder"),
     *_rows("list watch", "", "events", "install_pod", "always", "say why a builder is not Ready"),
+    *_rows("create patch delete", "", "pods", "test_push", "run", "run the pushed image"),
+    *_rows("get", "", "pods/log", "test_push", "run", "read what the pushed image prints"),
+    *_rows("get create patch delete", "", "secrets", "test_push", "run", "pull the pushed image"),
     *_rows("get create patch", "apps", "deployments", "install_pod", "deployment", "make the Deployment"),
     *_rows("get delete", "apps", "deployments", "clean_up", "deployment", "remove the Deployment"),
     *_rows("get create patch", "", "configmaps", "install_pod", "config", "keep buildkitd.toml and the CA"),
@@ -64,6 +67,7 @@ def needed(settings: Settings, step: str) -> list[Permission]:
         "replace": settings.kind == "pod" and settings.allow_replace,
         "config": has_config,
         "secret": bool(settings.push_secret),
+        "run": settings.run_image,
     }
     rows = [p for p in PERMISSIONS if step in p.steps and holds[p.when]]
     return list({str(p): p for p in rows}.values())

@@ -12,10 +12,16 @@ from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import labels
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret
 from runbook_lib.errors import ClusterError, ClusterWaitError
+from runbook_lib.settings import Settings
 
 _POLL = 0.5  # seconds
 _MOST_OUTPUT = 64_000  # bytes of the Pod's log
 _HOPELESS = ("ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
+
+
+def run_name(settings: Settings) -> str:
+    """Name of the Pod, and of its pull secret, with which a pushed image is tried out."""
+    return f"{settings.name}-run"
 
 
 def run_image(

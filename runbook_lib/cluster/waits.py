@@ -110,7 +110,18 @@ class _Wait:
     def is_done(self, pod: Json) -> bool:
         statuses = pod.get("status", {}).get("containerStatuses") or []
         changed = not self.not_container or all(s.get("containerID") != self.not_container for s in statuses)
-        return is_ready(pod) and changed
+        return is_ready(pod) and changed and self._is_rolled_out()
+
+    def _is_rolled_out(self) -> bool:
+        """A Deployment's old Pod stays Ready until its controller has seen the change."""
+        if self.settings.kind == "pod":
+            return True
+        live = objects.read(self.cluster, "Deployment", self.settings.name) or {}
+        status, generation = live.get("status") or {}, (live.get("metadata") or {}).get("generation")
+        replicas = int(status.get("replicas", 0))
+        return status.get("observedGeneration") == generation and (
+            1 <= replicas == status.get("updatedReplicas") == status.get("readyReplicas")
+        )
 
     def causes(self, pod: Json | None) -> list[Diagnosis]:
         seen = [*(signals.of_pod(pod) if pod else ()), *self.events.values()]
@@ -140,7 +151,9 @@ def wait_ready(
     state = _Wait(cluster, settings, sink, not_container)
     watcher = Watcher(cluster)
     try:
-        _earlier_events(state)
+        pod = state.pod()
+        if not (pod and state.is_done(pod)):
+            _earlier_events(state)
         while True:
             pod = state.pod()
             if pod and state.is_done(pod):

@@ -10,6 +10,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
+from traitlets.config import Config
 
 from runbook_lib.errors import RunError
 from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
@@ -33,7 +34,11 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
         **_: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         client = PapermillNotebookClient(
-            nb_man, kernel_name=kernel_name, startup_timeout=_START_TIMEOUT, timeout=None
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=_START_TIMEOUT,
+            timeout=None,
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # TCP would be open to other users
         )
         execution.client = client
         return client.execute(env=kernel_environment(execution.run_dir))

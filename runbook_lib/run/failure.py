@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runbook_lib.credentials import CredentialReference
-from runbook_lib.errors import CredentialError, StepFailedError
+from runbook_lib.credentials import learn_referenced
+from runbook_lib.errors import StepFailedError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
 from runbook_lib.run.folder import write_atomically
@@ -16,7 +16,6 @@ from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry
 
 _DEAD_KERNEL = "DeadKernelError"
-_READABLE_HERE = ("env", "file")
 
 
 def of_execution(
@@ -59,7 +58,7 @@ def scrub(output: Path, settings: Settings) -> bool:
 
     The kernel redacts already. This is for what goes past it, such as a library's own traceback.
     """
-    _learn_secrets(settings)
+    learn_referenced(settings.credentials)
     try:
         book = json.loads(output.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -83,16 +82,6 @@ def _redacted(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [_redacted(v) for v in value]
     return redact(value) if isinstance(value, str) else value
-
-
-def _learn_secrets(settings: Settings) -> None:
-    for text in [settings.registry_credential, *(r.credential for r in settings.more_registries)]:
-        reference = CredentialReference.parse(text) if text else None
-        if reference is not None and reference.kind in _READABLE_HERE:
-            try:
-                reference.resolve()
-            except CredentialError:
-                continue  # the step itself says so, with the remedy
 
 
 def _noted(journal: Journal, step: str, since: float) -> dict[str, str]:

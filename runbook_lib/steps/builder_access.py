@@ -9,7 +9,6 @@ from runbook_lib.builder.buildctl import Builder, address
 from runbook_lib.builder.store import Store
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod
-from runbook_lib.credentials import CredentialReference
 from runbook_lib.errors import BinaryError
 from runbook_lib.journal import Journal
 from runbook_lib.settings import Settings
@@ -43,9 +42,7 @@ def builder_of(settings: Settings, cluster: Cluster, journal: Journal) -> tuple[
 
 
 def _credential_variables(settings: Settings) -> tuple[str, ...]:
-    given = [settings.registry_credential, *(r.credential for r in settings.more_registries)]
-    references = [CredentialReference.parse(text) for text in given if text]
-    return tuple(r.target for r in references if r.kind == "env")
+    return tuple(r.target for r in settings.credentials if r.kind == "env")
 
 
 def _missing(program: str) -> BinaryError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -65,7 +66,12 @@ class FetchBuildctl(Step):
             return Change(Action.NONE, f"kubectl {found}")
         url = kubectl_release.url_of(self.settings, self._release)
         target = kubectl_release.target(self.settings, self.store, self._release)
-        lines = (f"mkdir -p {target.parent}", f"curl -fLo {target} {url}", f"chmod +x {target}")
+        place = shlex.quote(str(target))
+        lines = (
+            f"mkdir -p {shlex.quote(str(target.parent))}",
+            f"curl -fLo {place} {url}",
+            f'echo "$(curl -fL {url}.sha256)  "{place} | sha256sum --check && chmod +x {place}',
+        )
         return Change(Action.FETCH, f"kubectl {self._release}", f"from {url}\nto   {target}", lines)
 
     def _plan_buildctl(self) -> Change:
@@ -188,7 +194,9 @@ class FetchBuildctl(Step):
 
         version = self.settings.buildctl_version or _daemon_version(in_pod, pod)
         platform = kubectl_release.platform_of(self.settings)
-        return sources.Request(self.settings, self.store, version, platform, pod, in_pod)
+        line = f"kubectl --context={self.cluster.context} --namespace={self.cluster.namespace}"
+        line += f" exec {pod} --container=buildkitd --"
+        return sources.Request(self.settings, self.store, version, platform, pod, in_pod, line)
 
     def _offer(self, request: sources.Request) -> tuple[int, sources.Offer]:
         return sources.offer(request, {})

@@ -101,12 +101,10 @@ class InstallPod(Step):
         return Findings(found)
 
     def _restarts(self, before: list[objects.Json]) -> bool:
-        """True when the update changed the image of the living Pod or the Deployment's template."""
-        if not before:
+        """True when the update changed the image of the living Pod: its container begins anew."""
+        if not before or self.settings.kind != "pod":
             return False
-        wanted = render(self.settings)[-1]
-        template = wanted["spec"]["template"] if wanted["kind"] == "Deployment" else wanted
-        image = template["spec"]["containers"][0]["image"]
+        image = render(self.settings)[-1]["spec"]["containers"][0]["image"]
         return bool(before[0]["spec"]["containers"][0]["image"] != image)
 
     def _verify(self) -> Findings:
@@ -135,4 +133,9 @@ def _container(pods: list[objects.Json]) -> str:
 def _platforms(workers: list[dict[str, object]]) -> list[str]:
     listed = workers[0].get("platforms")
     items = listed if isinstance(listed, list) else []
-    return [f"{p.get('os')}/{p.get('architecture')}" for p in items if isinstance(p, dict)]
+    parts = (
+        [str(p[k]) for k in ("os", "architecture", "variant") if p.get(k)]
+        for p in items
+        if isinstance(p, dict)
+    )
+    return list(dict.fromkeys("/".join(p) for p in parts))

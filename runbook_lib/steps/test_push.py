@@ -8,7 +8,7 @@ from typing import ClassVar
 from runbook_lib.builder import buildctl
 from runbook_lib.builder.build import build
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.run_image import run_image
+from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
@@ -137,7 +137,7 @@ class TestPush(Step):
         image = f"{reference.name}@{digest}"
         expected = self.settings.expected_output or ("" if self.settings.context_dir else SAMPLE_OUTPUT)
         try:
-            output = run_image(self.cluster, image, {"auths": auths}, f"{self.settings.name}-run")
+            output = run_image(self.cluster, image, {"auths": auths}, run_name(self.settings))
         except RunbookError as e:
             return Finding.of_error(e, f"run of {image}")
         if expected not in output:

@@ -1,0 +1,170 @@
+"""The docker config file: nothing lost, nothing leaked, helpers respected."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from runbook_lib.credentials import SecretValue
+from runbook_lib.errors import DockerConfigError, HelperMissingError
+from runbook_lib.registry.docker_config import DockerConfigFile
+from runbook_lib.registry.logins import Login
+from runbook_lib.registry.safe_file import BACKUP_SUFFIX, TEMPORARY_SUFFIX
+
+HOST = "iad.ocir.io"
+LOGIN = Login("ns/jdoe", SecretValue("to:ken:with:colons"))
+OLD = """{
+  "zeta": {"é": [1, 2.50, null]},
+  "auths": {
+    "ghcr.io": {"auth": "YTpi", "email": "x"}
+  },
+  "a": true
+}
+"""
+
+HELPER = """#!/bin/sh
+store={store}
+case "$1" in
+  get) [ -f "$store" ] || {{ echo "credentials not found in native keychain"; exit 1; }}; cat "$store" ;;
+  store) cat > "$store" ;;
+  erase) rm -f "$store" ;;
+esac
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "docker" / "config.json"
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def write(path: Path, text: str, permissions: int = 0o600) -> DockerConfigFile:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(permissions)
+    return DockerConfigFile(path)
+
+
+def test_a_new_file_is_private_and_read_back(path: Path) -> None:
+    file = DockerConfigFile(path)
+    assert file.merge({HOST: LOGIN})
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+    assert LOGIN.same_as(file.credential_for(HOST))
+
+
+def test_a_merge_keeps_everything_else_in_its_order(path: Path) -> None:
+    file = write(path, OLD)
+    file.merge({HOST: LOGIN})
+    after = json.loads(path.read_text(encoding="utf-8"))
+    assert list(after) == ["zeta", "auths", "a"]
+    assert list(after["auths"]) == ["ghcr.io", HOST]
+    del after["auths"][HOST]
+    assert after == json.loads(OLD)
+    backup = path.with_name(path.name + BACKUP_SUFFIX)
+    assert backup.read_text(encoding="utf-8") == OLD
+    assert mode(backup) == 0o600
+
+
+def test_a_second_merge_writes_nothing(path: Path) -> None:
+    file = DockerConfigFile(path)
+    file.merge({HOST: LOGIN})
+    before = path.stat()
+    assert file.merge({HOST: LOGIN}) is False
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert file.preview({HOST: LOGIN}) == ""
+
+
+def test_remove_takes_only_the_named_login(path: Path) -> None:
+    file = write(path, OLD)
+    file.merge({HOST: LOGIN})
+    assert file.remove([HOST])
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(OLD)
+    assert file.remove([HOST]) is False
+
+
+def test_group_and_others_lose_the_right_to_read(path: Path) -> None:
+    write(path, OLD, 0o644).merge({HOST: LOGIN})
+    assert mode(path) == 0o600
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_symlink_survives(path: Path, tmp_path: Path, dangling: bool) -> None:
+    target = tmp_path / "elsewhere.json"
+    if not dangling:
+        target.write_text(OLD, encoding="utf-8")
+    path.parent.mkdir()
+    path.symlink_to(target)
+    DockerConfigFile(path).merge({HOST: LOGIN})
+    assert path.is_symlink()
+    assert HOST in json.loads(target.read_text(encoding="utf-8"))["auths"]
+
+
+def test_what_a_killed_run_left_is_swept(path: Path) -> None:
+    file = write(path, OLD)
+    left = path.parent / f".{path.name}{TEMPORARY_SUFFIX}abc"
+    left.write_text("half a file with a login")
+    file.merge({HOST: LOGIN})
+    assert not left.exists()
+
+
+def test_parallel_merges_lose_no_login(path: Path) -> None:
+    hosts = [f"r{n}.example:5000" for n in range(8)]
+    threads = [threading.Thread(target=DockerConfigFile(path).merge, args=({host: LOGIN},)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(json.loads(path.read_text())["auths"]) == hosts
+
+
+def test_the_preview_shows_no_secret(path: Path) -> None:
+    file = write(path, OLD)
+    shown = file.preview({HOST: LOGIN})
+    assert f'+    "{HOST}"' in shown
+    assert "YTpi" not in shown
+    assert "colons" not in shown
+
+
+def test_a_changed_token_is_seen_in_the_preview(path: Path) -> None:
+    file = DockerConfigFile(path)
+    file.merge({HOST: LOGIN})
+    assert "another value" in file.preview({HOST: Login("ns/jdoe", SecretValue("new-token"))})
+
+
+def test_malformed_json_is_never_overwritten(path: Path) -> None:
+    file = write(path, '{"auths": {\n  oops')
+    with pytest.raises(DockerConfigError, match="line 2 column 3"):
+        file.merge({HOST: LOGIN})
+    assert path.read_text() == '{"auths": {\n  oops'
+
+
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+def test_a_helper_keeps_the_login_and_the_file_stays(
+    path: Path, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = tmp_path / "docker-credential-lab"
+    helper.write_text(HELPER.format(store=tmp_path / "store.json"))
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    text = json.dumps({key: "lab" if key == "credsStore" else {HOST: "lab"}})
+    file = write(path, text)
+    assert file.credential_for(HOST) is None
+    assert file.merge({HOST: LOGIN})
+    assert LOGIN.same_as(file.credential_for(HOST))
+    assert file.merge({HOST: LOGIN}) is False
+    assert path.read_text() == text
+    assert file.remove([HOST])
+    assert file.credential_for(HOST) is None
+
+
+def test_a_missing_helper_is_named(path: Path) -> None:
+    with pytest.raises(HelperMissingError) as caught:
+        write(path, '{"credsStore": "not-installed"}').merge({HOST: LOGIN})
+    assert caught.value.where == "docker-credential-not-installed"
