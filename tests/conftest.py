@@ -17,6 +17,8 @@ from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
 from sandbox.double.admin import Admin
 
+# Another name lets two test runs on one machine keep out of each other's way.
+INSTANCE = ("--instance", os.environ.get("SANDBOX_TEST_INSTANCE", "tests"))
 PARAMETERS = (
     "kubeconfig",
     "context",
@@ -30,11 +32,11 @@ PARAMETERS = (
 
 @pytest.fixture(scope="session")
 def sandbox_env() -> dict[str, str]:
-    """What a user of the sandbox needs, by lower-case name; brings the default instance up."""
+    """What a user of the sandbox needs, by lower-case name; brings the instance up."""
     if os.geteuid() != 0:
         pytest.skip("the sandbox needs root")
-    subprocess.run([sys.executable, "-m", "sandbox", "up"], check=True, timeout=1800)
-    command = [sys.executable, "-m", "sandbox", "env", "--json"]
+    subprocess.run([sys.executable, "-m", "sandbox", "up", *INSTANCE], check=True, timeout=3600)
+    command = [sys.executable, "-m", "sandbox", "env", "--json", *INSTANCE]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return {name.removeprefix("SANDBOX_").lower(): value for name, value in json.loads(done.stdout).items()}
 
