@@ -1,11 +1,15 @@
-# Each target calls one tool. `make test` does its own set-up and runs every test.
+# Each target calls one tool and does its own set-up. `make demo` runs the whole runbook on the sandbox,
+# `make test` runs every test.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test lint lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
+
+demo: sandbox-up
+	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

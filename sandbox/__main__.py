@@ -5,11 +5,13 @@ down    stop it and leave nothing behind; images and the cluster's objects other
 reset   down, and delete its state
 status  what runs, and whether it is well (exit code 0 only then)
 env     export lines for a shell
+exec    run a command with those variables set, and take its exit code
 logs    the end of the components' logs
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -68,6 +70,18 @@ def _env(layout: Layout, options: argparse.Namespace) -> int:
     return 0
 
 
+def _exec(layout: Layout, options: argparse.Namespace) -> int:
+    command = options.program[1:] if options.program[:1] == ["--"] else options.program
+    if not command:
+        raise UsageError("no command is given", "exec", "Write it behind two dashes: exec -- COMMAND.")
+    values = prefixed(environment(layout), options.prefix)
+    try:
+        # The command takes this process's place, so that signals and the exit code are its own.
+        os.execvpe(command[0], command, {**os.environ, **values})  # noqa: S606
+    except OSError as error:
+        raise UsageError("the command cannot be run", command[0], f"{error.strerror}.") from None
+
+
 def _logs(layout: Layout, options: argparse.Namespace) -> int:
     files = log_files(layout, options.component)
     for path in files:
@@ -87,6 +101,7 @@ _COMMANDS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     "reset": _down,
     "status": _status,
     "env": _env,
+    "exec": _exec,
     "logs": _logs,
 }
 
@@ -103,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     made = {name: commands.add_parser(name, parents=[common]) for name in _COMMANDS}
     made["up"].add_argument("--binaries", choices=["build", "release"], help="where programs come from")
-    made["env"].add_argument("--prefix", default="SANDBOX_", help="put before each name (default: SANDBOX_)")
+    for name in ("env", "exec"):
+        made[name].add_argument("--prefix", default="SANDBOX_", help="before each name (default: SANDBOX_)")
+    made["exec"].add_argument("program", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     made["logs"].add_argument("component", nargs="?")
     made["logs"].add_argument("--follow", action="store_true")
     made["logs"].add_argument("--lines", type=int, default=40)

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from runbook_lib.errors import RunError
 from runbook_lib.run.folder import write_atomically
 from runbook_lib.settings import fields_of
@@ -54,6 +52,8 @@ def synchronize(folder: Path = NOTEBOOKS, *, write: bool = True) -> list[str]:
     Raises:
         RunError: a notebook is missing, unreadable, or has not exactly one parameters cell.
     """
+    import nbformat  # with the schema checker behind it, over a second to import
+
     changed = []
     for entry in CATALOG.values():
         path = path_of(entry, folder)
@@ -76,6 +76,8 @@ def synchronize(folder: Path = NOTEBOOKS, *, write: bool = True) -> list[str]:
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
+    import nbformat
+
     try:
         return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.validator.NotebookValidationError) as e:

@@ -15,8 +15,9 @@ from rich.text import Text
 from runbook_lib.errors import ResumeError, RunbookError, SettingsError
 from runbook_lib.redaction import redact
 from runbook_lib.run import cells, options, report
-from runbook_lib.run.folder import REPORT, RunFolder, runs_dir
+from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.planning import print_plans
+from runbook_lib.run.report import summary
 from runbook_lib.run.resume import stored_run
 from runbook_lib.run.runner import Run, RunOutcome, run
 from runbook_lib.settings import Settings
@@ -182,7 +183,8 @@ def _folder(settings: Settings, name: str) -> RunFolder:
 
 
 def _ended(outcome: RunOutcome) -> int:
-    print(f"report: {outcome.folder.path / REPORT}")
+    for line in summary(outcome.folder):
+        print(line)
     if outcome.error is not None:
         _complain(outcome.error)
         return FAILED

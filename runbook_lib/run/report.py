@@ -28,6 +28,21 @@ def write(folder: RunFolder) -> Path:
     return path
 
 
+def summary(folder: RunFolder) -> list[str]:
+    """The run in a few lines: how soon the builder was ready, what was pushed, where the report is."""
+    facts = story.read(folder).facts
+    lines = []
+    if facts.get("builder_pod"):
+        took = facts.get("builder_ready_seconds")
+        ready = f"Ready {took:.1f} s after it was applied" if took else "was Ready already"
+        lines.append(f"builder: {facts['builder_namespace']}/{facts['builder_pod']} {ready}")
+    for reference in facts.get("pushed_references", []):
+        lines.append(f"pushed:  {reference}")
+    if facts.get("pushed_digest"):
+        lines.append(f"digest:  {facts['pushed_digest']}")
+    return [*(redact(line) for line in lines), f"report:  {folder.path / REPORT}"]
+
+
 def render(told: story.Story) -> str:
     """The HTML text of a story. Every value is escaped: cluster and build say what they like."""
     environment = jinja2.Environment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import ClassVar
 
@@ -77,12 +78,13 @@ class InstallPod(Step):
 
     def _apply(self) -> Findings:
         settings, found = self.settings, []
+        begun = time.monotonic()
         if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
             document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
             objects.apply(self.cluster, document)
             found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
         before = candidates(self.cluster, settings)
-        action = Action.NONE
+        actions = set()
         for wanted in render(settings):
             action = apply_object(
                 self.cluster,
@@ -93,10 +95,14 @@ class InstallPod(Step):
             )
             subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
             found.append(Finding(Status.OK, subject, action.value))
+            actions.add(action)
         old = _container(before) if action is Action.UPDATE and self._restarts(before) else ""
         pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old)
         name = str(pod["metadata"]["name"])
-        self.journal.fact(self.name, builder_pod=name, builder_namespace=settings.namespace)
+        took = None if actions == {Action.NONE} else round(time.monotonic() - begun, 2)
+        self.journal.fact(
+            self.name, builder_pod=name, builder_namespace=settings.namespace, builder_ready_seconds=took
+        )
         found.append(Finding(Status.OK, f"Pod {settings.namespace}/{name}", "Ready"))
         return Findings(found)
 

@@ -89,6 +89,11 @@ class Layout:
         """The auth token of the registry's first user."""
         return self.secrets / "developer.token"
 
+    @property
+    def docker_config(self) -> Path:
+        """A docker config folder for logins to this registry, so that the user's own stays as it is."""
+        return self.root / "docker"
+
     def prepare(self) -> None:
         """Create the folders. Every parent of the runtime's folders stays traversable for other users.
 

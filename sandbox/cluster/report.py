@@ -118,6 +118,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "REGISTRY_NAMESPACE": NAMESPACE,
         "REGISTRY_USERNAME": USERNAME,
         "REGISTRY_CREDENTIAL": f"file:{layout.admin_token}",
+        "DOCKER_CONFIG": str(layout.docker_config),
         "MIRRORS": json.dumps({"docker.io": [identity.registry]}),
         "KUBECTL": str(tool_folder(TOOLS["kubernetes"]) / "bin" / "kubectl"),
         "AUDIT_LOG": str(layout.audit_log),
