@@ -12,22 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_sandbox import INSTANCE, PARAMETERS, run_kubectl
 
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
 from sandbox.double.admin import Admin
-
-# Another name lets two test runs on one machine keep out of each other's way.
-INSTANCE = ("--instance", os.environ.get("SANDBOX_TEST_INSTANCE", "tests"))
-PARAMETERS = (
-    "kubeconfig",
-    "context",
-    "registry",
-    "registry_ca",
-    "registry_username",
-    "registry_credential",
-    "kubectl",
-)
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +28,6 @@ def sandbox_env() -> dict[str, str]:
     command = [sys.executable, "-m", "sandbox", "env", "--json", *INSTANCE]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return {name.removeprefix("SANDBOX_").lower(): value for name, value in json.loads(done.stdout).items()}
-
-
-def run_kubectl(sandbox: dict[str, str], *arguments: str) -> str:
-    """Run the sandbox's kubectl and return what it printed."""
-    command = [sandbox["kubectl"], "--kubeconfig", sandbox["kubeconfig"], *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 @pytest.fixture
