@@ -19,6 +19,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; set PYTHON="'
@@ -27,6 +28,12 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
 	touch $@
+
+bench: $(STAMP)
+	$(BIN)/python bench/sandbox_life.py
+	$(BIN)/python bench/pod_ready.py
+	$(BIN)/python bench/whole_run.py
+	$(BIN)/python -m sandbox reset --instance bench
 
 sandbox-up: $(STAMP)
 	$(BIN)/python -m sandbox up
