@@ -11,7 +11,7 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from runbook_lib.progress import Event
@@ -19,6 +19,7 @@ from runbook_lib.redaction import redact
 
 LOG_LINES = 20  # kept per vertex
 TEXT_LINES = 60  # kept of the plain text
+_NEVER = datetime.max.replace(tzinfo=UTC)  # a time that cannot be read
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Vertex:
     completed: str = ""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
-    def as_record(self) -> dict[str, object]:
+    def as_record(self) -> dict[str, Any]:
         """A plain dictionary {name, seconds, cached} for the journal."""
         return {"name": redact(self.name), "seconds": round(self.seconds, 3), "cached": self.cached}
 
@@ -75,9 +76,12 @@ class Progress:
         bad = [v for v in self.vertices.values() if v.error]
         return next((v for v in bad if "context canceled" not in v.error), bad[0] if bad else None)
 
-    def records(self) -> list[dict[str, object]]:
-        """The table of vertices that did something, in order of appearance."""
-        return [v.as_record() for v in self.vertices.values() if v.completed or v.cached]
+    def records(self) -> list[dict[str, Any]]:
+        """The table of vertices that did something, by their start: `begin` is seconds after the first."""
+        done = [v for v in self.vertices.values() if v.completed or v.cached]
+        origin = min((v.started for v in done), key=_moment, default="")
+        rows = [{**v.as_record(), "begin": round(seconds_between(origin, v.started), 3)} for v in done]
+        return sorted(rows, key=lambda row: float(row["begin"]))
 
     def _vertex(self, report: dict[str, Any]) -> Iterator[Event]:
         key = str(report.get("digest", ""))
@@ -117,10 +121,15 @@ class Progress:
 
 def seconds_between(started: str, completed: str) -> float:
     """Seconds between two RFC 3339 times, which may carry nanoseconds; 0 where one cannot be read."""
+    begun, ended = _moment(started), _moment(completed)
+    return 0.0 if _NEVER in (begun, ended) else max(0.0, (ended - begun).total_seconds())
+
+
+def _moment(text: str) -> datetime:
     try:
-        return max(0.0, (datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds())
+        return datetime.fromisoformat(text)
     except (ValueError, TypeError):
-        return 0.0
+        return _NEVER
 
 
 def _dicts(status: dict[str, Any], name: str) -> list[dict[str, Any]]:

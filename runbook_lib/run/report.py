@@ -53,6 +53,7 @@ def render(told: story.Story) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["seconds"] = _seconds
+    environment.filters["changes"] = lambda n: "nothing to change" if not n else f"{n} change{'s' * (n > 1)}"
     environment.filters["diff_lines"] = _diff_lines
     template = environment.get_template("report.html.j2")
     return template.render(
@@ -79,9 +80,13 @@ def _headline(told: story.Story) -> dict[str, str]:
 
 
 def _timeline(vertices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Bars of the build: each with its share (percent) of the longest step."""
-    longest = max((v["seconds"] for v in vertices), default=0.0) or 1.0
-    return [{**v, "share": max(0.6, round(100 * v["seconds"] / longest, 2))} for v in vertices]
+    """Bars of the build on one axis of time: where each begins and how wide it is, in percent."""
+    end = max((v["begin"] + v["seconds"] for v in vertices), default=0.0) or 1.0
+    bars = []
+    for v in vertices:
+        share = max(0.6, round(100 * v["seconds"] / end, 2))
+        bars.append({**v, "share": share, "left": min(100 - share, round(100 * v["begin"] / end, 2))})
+    return bars
 
 
 def _seconds(value: float) -> str:

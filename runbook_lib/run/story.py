@@ -59,11 +59,12 @@ class Story:
 
     @property
     def vertices(self) -> list[dict[str, Any]]:
-        """The steps of the build: name, seconds, cached. Malformed ones are left out."""
+        """The steps of the build: name, begin, seconds, cached. Malformed ones are left out."""
         found = self.facts.get("build_vertices") or []
         return [
             {
                 "name": str(v["name"]),
+                "begin": float(v.get("begin") or 0.0),
                 "seconds": float(v.get("seconds") or 0.0),
                 "cached": bool(v.get("cached")),
             }

@@ -31,14 +31,16 @@ def test_vertices_are_timed_and_cached_ones_marked() -> None:
         vertex("one"),
         vertex("one", started=BEGIN),
         vertex("one", started=BEGIN, completed=END),
+        vertex("three", started=END, completed=END),
         vertex("two", started=BEGIN, completed=BEGIN, cached=True),
         vertex("never started"),
     )
     assert progress.records() == [
-        {"name": "one", "seconds": 1.5, "cached": False},
-        {"name": "two", "seconds": 0.0, "cached": True},
+        {"name": "one", "begin": 0.0, "seconds": 1.5, "cached": False},
+        {"name": "two", "begin": 0.0, "seconds": 0.0, "cached": True},
+        {"name": "three", "begin": 1.5, "seconds": 0.0, "cached": False},
     ]
-    assert [e.message for e in events if e.done] == ["one: 1.5 s", "two: CACHED"]
+    assert [e.message for e in events if e.done] == ["one: 1.5 s", "three: 0.0 s", "two: CACHED"]
 
 
 def test_a_failed_run_names_the_instruction_and_its_last_lines() -> None:
