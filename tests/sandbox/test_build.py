@@ -76,7 +76,7 @@ def test_a_killed_build_leaves_nothing_that_counts(cache: Path) -> None:
 
 def test_a_lock_that_is_held_is_reported_after_a_bounded_wait(tmp_path: Path) -> None:
     script = (
-        "import sys, time, filelock; filelock.FileLock(sys.argv[1]).acquire(); "
+        "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
         "print('held', flush=True); time.sleep(30)"
     )
     path = tmp_path / "x.lock"
