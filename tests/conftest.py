@@ -20,14 +20,19 @@ from sandbox.double.admin import Admin
 
 
 @pytest.fixture(scope="session")
-def sandbox_env() -> dict[str, str]:
-    """What a user of the sandbox needs, by lower-case name; brings the instance up."""
+def sandbox_env() -> Iterator[dict[str, str]]:
+    """What a user of the sandbox needs, by lower-case name; the instance is up for the session.
+
+    SANDBOX_TEST_KEEP=1 leaves it up afterwards.
+    """
     if os.geteuid() != 0:
         pytest.skip("the sandbox needs root")
     subprocess.run([sys.executable, "-m", "sandbox", "up", *INSTANCE], check=True, timeout=3600)
     command = [sys.executable, "-m", "sandbox", "env", "--json", *INSTANCE]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    return {name.removeprefix("SANDBOX_").lower(): value for name, value in json.loads(done.stdout).items()}
+    yield {name.removeprefix("SANDBOX_").lower(): value for name, value in json.loads(done.stdout).items()}
+    if not os.environ.get("SANDBOX_TEST_KEEP"):
+        subprocess.run([sys.executable, "-m", "sandbox", "down", *INSTANCE], check=True, timeout=120)
 
 
 @pytest.fixture

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import psutil
 
+from sandbox.console import Reporter
 from sandbox.errors import PlatformError
 
 _CAP_SYS_RESOURCE = 24
+_WATCHES_NAME = "fs.inotify.max_user_instances"
+_WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
+_WATCHES_EACH, _MANY_WATCHES = 32, 1024  # a cluster uses 17, and its pods some more
 # overlayfs cannot use these as its upper layer.
 _NO_OVERLAY_ON = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs"})
 
@@ -73,3 +77,39 @@ def require_linux_root() -> None:
             f"uid {os.geteuid()}",
             f"Run it with sudo, {instead}",
         )
+
+
+def ensure_watches(reporter: Reporter) -> None:
+    """Raise the limit of inotify instances (inotify(7)) where another cluster would not get enough.
+
+    Kubernetes' components and the runtime fail in ways that do not name it. The kernel's default, 128 a user, is
+    enough for some seven clusters. Raises PlatformError where it cannot be raised.
+    """
+    limit = int(_WATCHES.read_text())
+    used = _watches_in_use()
+    if used + _WATCHES_EACH <= limit:
+        return
+    reporter.line(
+        f"raising {_WATCHES_NAME} from {limit} to {_MANY_WATCHES} ({used} are in use) until the next boot"
+    )
+    try:
+        _WATCHES.write_text(str(_MANY_WATCHES))
+    except OSError as error:
+        raise PlatformError(
+            f"the limit of inotify instances is too low and cannot be raised ({error.strerror})",
+            f"{used} of {limit} in use",
+            f"Run: sysctl {_WATCHES_NAME}={_MANY_WATCHES}, or stop other instances.",
+        ) from error
+
+
+def _watches_in_use() -> int:
+    """The inotify instances of this user, as far as /proc shows them."""
+    count = 0
+    for process in psutil.process_iter():
+        folder = Path("/proc", str(process.pid), "fd")
+        try:
+            if folder.stat().st_uid == os.geteuid():
+                count += sum(str(link.readlink()) == "anon_inode:inotify" for link in folder.iterdir())
+        except OSError:
+            continue  # it ended, or the descriptor was closed meanwhile
+    return count

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sandbox.cluster.api import Api, image_is_served, is_listening, registry_is_ready
 from sandbox.cluster.components import COMPONENTS, Parts, commands
-from sandbox.cluster.host import require_linux_root
+from sandbox.cluster.host import ensure_watches, require_linux_root
 from sandbox.cluster.instance import prepare
 from sandbox.cluster.layout import Layout
 from sandbox.cluster.network import ensure_bridge
@@ -31,6 +31,7 @@ def up(layout: Layout, reporter: Reporter, binaries: str | None = None) -> dict[
     with hold(layout.lock, f"the instance {layout.name}", LOCK_WAIT, reporter):
         parts = prepare(layout, reporter, binaries)
         timings = {"prepared": time.monotonic() - begun}
+        ensure_watches(reporter)
         ensure_bridge(parts.identity.bridge, parts.identity.address)
         launch = _Launch(parts, reporter)
         launch.run(begun, timings)

@@ -212,11 +212,11 @@ def test_plain_http_is_named(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "said"), [(f"127.0.0.1:{free_port()}", "refused"), ("registry.invalid", "resolved")]
+    ("host", "said"), [("127.0.0.1:{free}", "refused"), ("registry.invalid", "resolved")]
 )
 def test_an_unreachable_registry_is_named(host: str, said: str) -> None:
     with (
-        RegistryClient(host, None, "", 3) as client,
+        RegistryClient(host.format(free=free_port()), None, "", 3) as client,
         pytest.raises(RegistryUnreachableError, match=said) as caught,
     ):
         client.challenge()

@@ -120,3 +120,19 @@ def test_the_table_and_the_module_files_name_the_same_version(tool: object) -> N
 )
 def test_go_versions_are_parsed(text: str, numbers: tuple[int, ...] | None) -> None:
     assert parse_version(text) == numbers
+
+
+def test_a_low_limit_of_watches_is_raised_aloud_and_a_sufficient_one_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128")
+    monkeypatch.setattr(host, "_WATCHES", limit)
+    monkeypatch.setattr(host, "_watches_in_use", lambda: 96)
+    host.ensure_watches(Reporter())
+    assert limit.read_text() == "128"
+    monkeypatch.setattr(host, "_watches_in_use", lambda: 97)
+    host.ensure_watches(Reporter())
+    assert limit.read_text() == "1024"
+    said = capsys.readouterr()
+    assert "fs.inotify.max_user_instances" in said.out + said.err
