@@ -6,7 +6,7 @@ import os
 import subprocess
 
 # Another name lets two test runs on one machine keep out of each other's way.
-# Workers of pytest-xdist get one each, for the faults that tests inject are seen by all of an instance's users.
+# Workers of pytest-xdist get one each, for all users of an instance see the faults that a test injects.
 _NAME = os.environ.get("SANDBOX_TEST_INSTANCE", "tests")
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 INSTANCE = ("--instance", f"{_NAME}-{_WORKER}" if _WORKER else _NAME)

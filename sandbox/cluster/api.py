@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,14 @@ def is_listening(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def serves_kubelet(ctr: Path, address: Path) -> bool:
+    """Whether containerd's plugin for the kubelet (CRI) is loaded and well, by word of `ctr plugins ls`."""
+    command = [str(ctr), "--address", str(address), "plugins", "ls"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return False
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return any(row[:2] == ["io.containerd.grpc.v1", "cri"] and row[-1] == "ok" for row in rows)

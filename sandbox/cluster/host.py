@@ -82,8 +82,8 @@ def require_linux_root() -> None:
 def ensure_watches(reporter: Reporter) -> None:
     """Raise the limit of inotify instances (inotify(7)) where another cluster would not get enough.
 
-    Kubernetes' components and the runtime fail in ways that do not name it. The kernel's default, 128 a user, is
-    enough for some seven clusters. Raises PlatformError where it cannot be raised.
+    Kubernetes' components and the runtime fail in ways that do not name it. The kernel's default, 128 a
+    user, is enough for some seven clusters. Raises PlatformError where it cannot be raised.
     """
     limit = int(_WATCHES.read_text())
     used = _watches_in_use()

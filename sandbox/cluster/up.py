@@ -4,7 +4,7 @@ import datetime
 import time
 from collections.abc import Callable
 
-from sandbox.cluster.api import Api, image_is_served, is_listening, registry_is_ready
+from sandbox.cluster.api import Api, image_is_served, is_listening, registry_is_ready, serves_kubelet
 from sandbox.cluster.components import COMPONENTS, Parts, commands
 from sandbox.cluster.host import ensure_watches, require_linux_root
 from sandbox.cluster.instance import prepare
@@ -74,9 +74,11 @@ class _Launch:
         command: Command = self._commands[name]
         found = self._running.get(name)
         if found and is_alive(found.process):
-            if found.fingerprint == command.fingerprint:
+            same = found.fingerprint == command.fingerprint
+            if same and (name != "containerd" or self._runtime()):
                 return
-            self._reporter.line(f"{name}: its configuration changed, restarting it")
+            why = "it does not serve" if same else "its configuration changed"
+            self._reporter.line(f"{name}: {why}, restarting it")
             end([found.process], 3.0)
         self._started[name] = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         start(self._parts.layout.root, command)
@@ -90,7 +92,9 @@ class _Launch:
         return "" if component in living else component
 
     def _runtime(self) -> bool:
-        return is_listening(self._parts.layout.containerd_socket)
+        """Whether containerd serves the kubelet: it stays up without that plugin when that fails to load."""
+        socket = self._parts.layout.containerd_socket
+        return is_listening(socket) and serves_kubelet(self._parts.programs["ctr"], socket)
 
     def _registry(self) -> bool:
         return registry_is_ready(self._parts.layout, self._parts.identity)

@@ -9,11 +9,13 @@ import yaml
 
 from sandbox.build.golang import parse_version
 from sandbox.build.tools import TOOLS
+from sandbox.cluster import host
 from sandbox.cluster.host import HostFacts, has_capability, require_linux_root
 from sandbox.cluster.identity import PORT_NAMES, Identity
 from sandbox.cluster.layout import Layout, layout_for
 from sandbox.cluster.render import render_cni, render_containerd, render_kubelet, render_registry_hosts
 from sandbox.cluster.report import export_lines, prefixed
+from sandbox.console import Reporter
 from sandbox.errors import PlatformError, UsageError
 from sandbox.paths import MODULES
 
