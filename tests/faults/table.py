@@ -1,0 +1,111 @@
+"""The faults: what each does to the world, and to which steps it matters."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+from world import World
+
+STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
+PHASES = ("check", "apply", "verify")
+_COMPONENTS = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
+_PROGRAMS = {"kubectl": ("fetch_buildctl", "test_push"), "buildctl": ("fetch_buildctl", "test_push")}
+_REGISTRY_STEPS = ("configure_auth", "test_push")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike(world, case number)` returns True once it has struck; `steps` are those it can matter to."""
+
+    name: str
+    strike: Callable[[World, int], bool]
+    steps: tuple[str, ...] = STEPS
+    phases: tuple[str, ...] = field(default=PHASES)
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> bool:
+    for process in processes:
+        process.send_signal(number)
+    return bool(processes)
+
+
+def _to_component(component: str, number: signal.Signals) -> Fault:
+    def strike(world: World, _case: int) -> bool:
+        return _signal(world.daemons(component), number)
+
+    steps = _REGISTRY_STEPS if component in ("registry", "distribution") else STEPS
+    if component == "buildkitd":
+        steps = ("fetch_buildctl", "test_push")
+    return Fault(f"{number.name} {component}", strike, steps)
+
+
+def _to_program(program: str, number: signal.Signals) -> Fault:
+    def strike(world: World, case: int) -> bool:
+        return _signal(world.children(case, program), number)
+
+    phases = ("apply",) if number == signal.SIGSTOP else PHASES
+    return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], phases)
+
+
+def _runner(world: World, case: int) -> bool:
+    return _signal(world.children(case, "python") + world.children(case, "python3"), signal.SIGKILL)
+
+
+def _delete_pod(world: World, _case: int) -> bool:
+    words = ("-n", "faults", "delete", "pod", "buildkitd", "--grace-period=0", "--force", "--wait=false")
+    return world.kubectl(*words, check=False).returncode == 0
+
+
+def _evict(world: World, _case: int) -> bool:
+    server = "/api/v1/namespaces/faults/pods/buildkitd/eviction"
+    body = world.folder / "eviction.json"
+    body.write_text(
+        '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"buildkitd","namespace":"faults"}}'
+    )
+    return world.kubectl("create", "--raw", server, "-f", str(body), check=False).returncode == 0
+
+
+def _of_registry(name: str, kind: str, phases: tuple[str, ...] = PHASES, **action: Any) -> Fault:  # noqa: ANN401
+    def strike(world: World, _case: int) -> bool:
+        with world.admin as admin:
+            admin.add_fault(kind, **action)
+        return True
+
+    return Fault(name, strike, _REGISTRY_STEPS, phases)
+
+
+FAULTS: tuple[Fault, ...] = (
+    *(_to_component(c, s) for c in _COMPONENTS for s in (signal.SIGKILL, signal.SIGSTOP)),
+    *(_to_program(p, s) for p in _PROGRAMS for s in (signal.SIGKILL, signal.SIGSTOP)),
+    Fault("SIGKILL the runbook itself", _runner),
+    Fault(
+        "pod deleted by force",
+        _delete_pod,
+        ("install_pod", "fetch_buildctl", "test_push"),
+        ("apply", "verify"),
+    ),
+    Fault("pod evicted", _evict, ("install_pod", "fetch_buildctl", "test_push"), ("apply", "verify")),
+    _of_registry("registry answers 401", "status", status=401),
+    _of_registry("registry answers 403", "status", status=403),
+    _of_registry("registry answers 429 with Retry-After", "status", status=429, retry_after=1),
+    _of_registry("registry answers 503 four times", "status", status=503, times=4),
+    _of_registry("registry answers 500 for ever", "status", status=500),
+    _of_registry("registry cuts answers after 10 bytes", "cut", after_bytes=10),
+    _of_registry("registry cuts uploads after 100 bytes", "cut", ("apply",), side="request", after_bytes=100),
+    _of_registry("registry is a black hole", "black_hole", seconds=60),
+    _of_registry("registry is 200 ms away", "latency", milliseconds=200),
+    _of_registry("registry hands out expired tokens", "expired_token"),
+    _of_registry(
+        "registry corrupts blobs on their way in", "corrupt", ("apply",), side="request", method="PATCH"
+    ),
+    _of_registry("registry names a wrong digest", "wrong_digest", ("apply", "verify"), path="/manifests/"),
+)
+
+
+def cases(steps: tuple[str, ...] = STEPS) -> list[tuple[str, str, Fault]]:
+    """Every (step, phase, fault)."""
+    return [(s, p, f) for s in steps for f in FAULTS if s in f.steps for p in f.phases]
