@@ -13,7 +13,7 @@ from kubernetes import watch
 from kubernetes.client.exceptions import ApiException
 
 from runbook_lib.cluster import objects, signals
-from runbook_lib.cluster.api_errors import INSTALL, explained, of_answer
+from runbook_lib.cluster.api_errors import INSTALL, explained
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import Diagnosis, diagnose
 from runbook_lib.cluster.labels import CONTAINER
@@ -33,7 +33,6 @@ class Watcher:
 
     def __init__(self, cluster: Cluster) -> None:
         self.changes: queue.Queue[tuple[str, Json]] = queue.Queue()
-        self.refused: dict[str, ClusterError] = {}
         self._cluster = cluster
         self._stopped = threading.Event()
         core = cluster.core
@@ -55,8 +54,7 @@ class Watcher:
             except ApiException as e:
                 since = None  # 410: what we knew is too old; list anew
                 if e.status in _FATAL:
-                    self.refused[kind] = of_answer(e, self._cluster.server, f"watch {kind}")
-                    return
+                    return  # without the verb watch, the Pod is still read each second
                 self._stopped.wait(_TICK)
             except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError):
                 since = None
@@ -81,11 +79,14 @@ class Watcher:
 class _Wait:
     """State of one wait for a Ready builder."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, sink: Sink, not_container: str) -> None:
-        self.cluster, self.settings, self.sink, self.not_container = cluster, settings, sink, not_container
+    def __init__(self, cluster: Cluster, settings: Settings, sink: Sink, before: Json | None) -> None:
+        self.cluster, self.settings, self.sink = cluster, settings, sink
+        statuses = ((before or {}).get("status") or {}).get("containerStatuses") or []
+        self.old_container = str(statuses[0].get("containerID", "")) if statuses else ""
+        self.old_image = str(before["spec"]["containers"][0]["image"]) if before else ""
         self.begun = time.monotonic()
         self.began_at = time.time()
-        self.events: dict[str, signals.Signal] = {}
+        self.events: dict[str, Json] = {}
         self.line = ""
 
     def age(self) -> float:
@@ -93,11 +94,10 @@ class _Wait:
 
     def take(self, kind: str, obj: Json) -> None:
         """Show and keep a Kubernetes Event about the builder; Pods are read again, not remembered."""
-        if kind != "Event" or not signals.is_about(obj, self.settings.name):
+        if kind != "Event" or not signals.is_about(obj, self.settings.kind, self.settings.name):
             return
-        signal = signals.of_event(obj)
-        self.events[str(obj["metadata"]["uid"])] = signal
-        self.sink(Event(f"event/{obj['metadata']['uid']}", str(signal)))
+        self.events[str(obj["metadata"]["uid"])] = obj
+        self.sink(Event(f"event/{obj['metadata']['uid']}", str(signals.of_event(obj))))
 
     def pod(self) -> Json | None:
         found = candidates(self.cluster, self.settings)
@@ -109,7 +109,7 @@ class _Wait:
 
     def is_done(self, pod: Json) -> bool:
         statuses = pod.get("status", {}).get("containerStatuses") or []
-        changed = not self.not_container or all(s.get("containerID") != self.not_container for s in statuses)
+        changed = not self.old_container or all(s.get("containerID") != self.old_container for s in statuses)
         return is_ready(pod) and changed and self._is_rolled_out()
 
     def _is_rolled_out(self) -> bool:
@@ -124,8 +124,16 @@ class _Wait:
         )
 
     def causes(self, pod: Json | None) -> list[Diagnosis]:
-        seen = [*(signals.of_pod(pod) if pod else ()), *self.events.values()]
-        return diagnose(seen, self.age(), self._node(pod))
+        events = [signals.of_event(e) for e in self.events.values() if signals.is_current(e, pod)]
+        seen = [*(signals.of_pod(pod) if pod else ()), *events]
+        return diagnose([s for s in seen if not self._is_stale(s, pod)], self.age(), self._node(pod))
+
+    def _is_stale(self, signal: signals.Signal, pod: Json | None) -> bool:
+        """After a change in place, what the node says of the old image until it has tried the new one."""
+        if not self.old_image or pod is None:
+            return False
+        image = str(pod["spec"]["containers"][0]["image"])
+        return signals.names_image(signal, self.old_image) and not signals.names_image(signal, image)
 
     def _node(self, pod: Json | None) -> Json | None:
         name = ((pod or {}).get("spec") or {}).get("nodeName")
@@ -136,19 +144,19 @@ class _Wait:
 
 
 def wait_ready(
-    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, not_container: str = ""
+    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, before: Json | None = None
 ) -> Json:
     """Wait until the builder's Pod is Ready and return it, showing what happens through `sink`.
 
-    Ends early when a diagnosis is final. `not_container`: the ID of a container that is about to be
-    replaced in place, whose readiness proves nothing.
+    Ends early when a diagnosis is final. `before`: the Pod as it was before its image was changed in
+    place; that container's readiness, and what is said of that image, proves nothing.
 
     Raises:
         PodNotReadyError: a final diagnosis, or time ran out with a diagnosis.
         ClusterWaitError: time ran out and nothing explains why.
         ClusterError: the API server refused or did not answer.
     """
-    state = _Wait(cluster, settings, sink, not_container)
+    state = _Wait(cluster, settings, sink, before)
     watcher = Watcher(cluster)
     try:
         pod = state.pod()
