@@ -243,7 +243,8 @@ def _seen(source: str, reason: str, text: str, count: int = 1) -> list[Signal]:
     ("seen", "cause"),
     [
         (_seen("waiting", "ImageInspectError", 'Failed to inspect image "moby/buildkit": rpc error: short '
-              "name mode is enforcing, but image name moby/buildkit returns ambiguous list"), "image-short-name"),
+              "name mode is enforcing, but image name moby/buildkit returns ambiguous list"),
+         "image-short-name"),
         (_seen("event", "Failed", 'Failed to pull image "buildkit": short-name "buildkit" did not resolve to '
               "an alias and no unqualified-search registries are defined"), "image-short-name"),
         (_seen("condition", "PodScheduled/Unschedulable", "0/3 nodes are available: 3 node(s) had "
