@@ -20,15 +20,6 @@ from runbook_lib.settings_sources import load
 from runbook_lib.steps.contract import Step
 
 AnyStep = TypeVar("AnyStep", bound=Step)
-PARAMETERS = (
-    "kubeconfig",
-    "context",
-    "registry",
-    "registry_ca",
-    "registry_username",
-    "registry_credential",
-    "kubectl",
-)
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -42,7 +33,7 @@ class Site:
 
     def settings(self, **overrides: Any) -> Settings:  # noqa: ANN401
         """Settings for this namespace; `overrides` win."""
-        values: dict[str, Any] = {name: self.sandbox[name] for name in PARAMETERS}
+        values: dict[str, Any] = {k: v for k, v in self.sandbox.items() if k in Settings.model_fields}
         values["mirrors"] = json.loads(self.sandbox["mirrors"])
         values["namespace"] = self.namespace
         for folder in ("docker_config", "bin_dir", "run_dir"):

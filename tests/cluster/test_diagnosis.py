@@ -76,7 +76,7 @@ CASES = {
         PodNotReadyError,
         r"no node carries the labels of node_selector.*0/1 nodes",
         "node_selector",
-        20,
+        14,
     ),
     "cpu": Case(
         {"requests": {"cpu": "64"}, "ready_timeout": 8.0},
