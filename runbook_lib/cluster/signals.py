@@ -78,8 +78,16 @@ def is_current(event: Json, pod: Json | None) -> bool:
     return pod is None or about.get("kind") != "Pod" or about.get("uid") == pod["metadata"]["uid"]
 
 
-def names_image(signal: Signal, image: str) -> bool:
-    """True when the text of the signal names `image`, with or without the registry that the node adds."""
+def is_stale(signal: Signal, image: str, old_image: str) -> bool:
+    """True when the signal is about `old_image`, which `image` replaced in the living Pod.
+
+    The node goes on telling of the old one until it has tried the new one. "" for `old_image`: never.
+    """
+    return bool(old_image) and _names(signal, old_image) and not _names(signal, image)
+
+
+def _names(signal: Signal, image: str) -> bool:
+    """With or without the registry that the node puts before a short name."""
     return re.search(rf"{re.escape(image)}(?![\w.:@-])", signal.text) is not None
 
 

@@ -70,14 +70,9 @@ class _Wait:
     def causes(self, pod: Json | None) -> list[Diagnosis]:
         events = [signals.of_event(e) for e in self.events.values() if signals.is_current(e, pod)]
         seen = [*(signals.of_pod(pod) if pod else ()), *events]
-        return diagnose([s for s in seen if not self._is_stale(s, pod)], self.age(), self._node(pod))
-
-    def _is_stale(self, signal: signals.Signal, pod: Json | None) -> bool:
-        """After a change in place, what the node says of the old image until it has tried the new one."""
-        if not self.old_image or pod is None:
-            return False
-        image = str(pod["spec"]["containers"][0]["image"])
-        return signals.names_image(signal, self.old_image) and not signals.names_image(signal, image)
+        image = str(pod["spec"]["containers"][0]["image"]) if pod else ""
+        fresh = [s for s in seen if not signals.is_stale(s, image, self.old_image)]
+        return diagnose(fresh, self.age(), self._node(pod))
 
     def _node(self, pod: Json | None) -> Json | None:
         name = ((pod or {}).get("spec") or {}).get("nodeName")

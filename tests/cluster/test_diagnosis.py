@@ -16,7 +16,7 @@ from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import diagnose, is_virtual
 from runbook_lib.cluster.manifest import render
 from runbook_lib.cluster.precheck import nodes
-from runbook_lib.cluster.signals import Signal, is_about, is_current, names_image, of_event, of_pod
+from runbook_lib.cluster.signals import Signal, is_about, is_current, is_stale, of_event, of_pod
 from runbook_lib.cluster.waits import wait_ready
 from runbook_lib.errors import (
     ApplyRefusedError,
@@ -363,5 +363,6 @@ def test_signs_of_an_earlier_pod_or_image_are_told_apart() -> None:
     signal = Signal(
         "waiting", "ErrImagePull", 'failed to pull "docker.io/moby/buildkit:v1-rootless": not found'
     )
-    assert names_image(signal, "moby/buildkit:v1-rootless")
-    assert not names_image(signal, "moby/buildkit:v1")
+    assert is_stale(signal, image="moby/buildkit:v1", old_image="moby/buildkit:v1-rootless")
+    assert not is_stale(signal, image="moby/buildkit:v1-rootless", old_image="moby/buildkit:v1")
+    assert not is_stale(signal, image="moby/buildkit:v1-rootless", old_image="")
