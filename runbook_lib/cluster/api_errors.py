@@ -195,13 +195,13 @@ def _code_and_message(error: ApiException) -> tuple[int, str]:
     """Code and message; a refused WebSocket handshake carries both inside `reason`, with status 0."""
     reason = str(error.reason or "")
     handshake = _HANDSHAKE.search(reason)
-    if handshake:
-        return int(handshake["code"]), reason.rpartition("-+-+-")[2].strip() or reason
+    code = int(handshake["code"]) if handshake else int(error.status or 0)
+    body = (reason.rpartition("-+-+-")[2].strip() if handshake else error.body) or reason
     try:
-        message = str(json.loads(error.body or "")["message"])
+        message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        message = error.body or reason
-    return int(error.status or 0), message
+        message = str(body)
+    return code, message
 
 
 def _short(text: str, most: int = 600) -> str:

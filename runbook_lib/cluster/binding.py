@@ -22,6 +22,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from runbook_lib.cluster.api_errors import ObjectMissingError, explained
 from runbook_lib.cluster.bounded import bounded
+from runbook_lib.cluster.certificates import require_usable
 from runbook_lib.errors import ClusterAuthError, ContextNotFoundError, MissingCredentialError
 from runbook_lib.settings import Settings
 
@@ -49,7 +50,8 @@ class Cluster:
         Raises:
             ContextNotFoundError: no kubeconfig, a malformed one, or no such context (those that exist
                 are listed).
-            ClusterAuthError: the context's exec plugin is missing, failed or hangs.
+            ClusterAuthError: the context's exec plugin is missing, failed or hangs; its client
+                certificate has expired.
         """
         paths = kubeconfig_paths(settings)
         if not paths and not settings.context and "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -174,6 +176,13 @@ def _require_context(merged: dict[str, Any], context: str, paths: str) -> None:
 
 def _configured(merged: dict[str, Any], context: str, paths: str) -> client.Configuration:
     chosen = _entry(merged, "contexts", context).get("context") or {}
+    for section in ("cluster", "user"):  # the client would go on without, and be told 403 as a stranger
+        if not _entry(merged, f"{section}s", str(chosen.get(section))):
+            raise ContextNotFoundError(
+                f"the context names the {section} {chosen.get(section)!r}, which the kubeconfig lacks",
+                where=f"context {context}",
+                remedy="write the kubeconfig of this cluster anew",
+            )
     user = _entry(merged, "users", str(chosen.get("user"))).get("user") or {}
     plugin = user.get("exec") or {}
     command = str(plugin.get("command") or "")
@@ -191,6 +200,7 @@ def _configured(merged: dict[str, Any], context: str, paths: str) -> client.Conf
             where=f"context {context}",
             remedy=f"run the {command} login by hand and mend what it says",
         )
+    require_usable(conf, context)
     return conf
 
 

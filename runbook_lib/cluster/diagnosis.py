@@ -50,32 +50,36 @@ def _row(
     )
 
 
-_PULL = "ErrImagePull|ImagePullBackOff|Failed|InvalidImageName|ErrImageNeverPull"
+# Anchored at the reason: texts of other failures, too, say "failed" and "not found".
+_PULL = (
+    r"^(ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|ImageInspectError"
+    r"|Failed Failed to (pull|inspect) image) "
+)
 _PULLS = "waiting event"
 CAUSES = (
     _row("pull-secret-missing", "event", r"FailedToRetrieveImagePullSecret|unable to retrieve some image",
          "the pull Secret named by image_pull_secret does not exist in this namespace",
          "create it (kubectl create secret docker-registry …), or correct image_pull_secret", grace=5),
-    _row("image-short-name", _PULLS, rf"({_PULL}).*(short.name|unqualified.search)",
+    _row("image-short-name", _PULLS, rf"{_PULL}.*(short.name|unqualified.search)",
          "the node refuses short image names (CRI-O enforces full ones)",
          "write the image with its registry: docker.io/moby/buildkit:<version>"),
     _row("image-name", _PULLS, r"InvalidImageName|invalid reference format",
          "the image name is not well formed", "correct the parameter image"),
-    _row("image-not-found", _PULLS, rf"({_PULL}).*(not found|manifest unknown|name unknown|does not exist)",
+    _row("image-not-found", _PULLS, rf"{_PULL}.*(not found|manifest unknown|name unknown)",
          "the image does not exist under this name and tag",
          "correct the parameter image; the tag must exist in the registry", grace=3),
     _row("image-unauthorised", _PULLS,
-         rf"({_PULL}).*(unauthori[sz]ed|authentication required|denied|403 Forbidden|401)",
-         "the registry refuses the node: it needs a login to pull this image",
-         "create a docker-registry Secret and name it in image_pull_secret", grace=3),
-    _row("image-tls", _PULLS, rf"({_PULL}).*(x509|certificate|tls:)",
+         rf"{_PULL}.*(unauthori[sz]ed|authentication required|denied|403 Forbidden|401)",
+         "the registry refuses the node: it needs a login to pull this image, or there is no such image",
+         "check the parameter image, or name a docker-registry Secret in image_pull_secret", grace=3),
+    _row("image-tls", _PULLS, rf"{_PULL}.*(x509|certificate|tls:)",
          "the node does not trust the certificate of the image's registry",
          "use an image from a registry that the nodes trust, or install its CA on the nodes", grace=10),
     _row("image-unreachable", _PULLS,
-         rf"({_PULL}).*(dial tcp|no such host|i/o timeout|connection refused|context deadline)",
+         rf"{_PULL}.*(dial tcp|no such host|i/o timeout|connection refused|context deadline)",
          "the node cannot reach the image's registry",
          "give the node a route (NAT or service gateway), or use an image from OCIR", count=3, grace=45),
-    _row("image-rate-limit", _PULLS, rf"({_PULL}).*(toomanyrequests|429)",
+    _row("image-rate-limit", _PULLS, rf"{_PULL}.*(toomanyrequests|429)",
          "the image's registry limits how often it may be pulled",
          "log in with image_pull_secret, or copy the image to OCIR", count=2, grace=20),
     _row("quota", "event condition", r"(FailedCreate|ReplicaFailure).*exceeded quota|exceeded quota",
@@ -86,10 +90,10 @@ CAUSES = (
          "use a namespace labelled pod-security.kubernetes.io/enforce=privileged"),
     _row("no-node-taint", "condition event", r"(Unschedulable|FailedScheduling).*untolerated taint",
          "every node that fits has a taint that the builder does not tolerate",
-         "set tolerations, or use other nodes", grace=15),
+         "set tolerations, or use other nodes", grace=10),
     _row("no-node-selector", "condition event", r"(Unschedulable|FailedScheduling).*node affinity/selector",
          "no node carries the labels of node_selector",
-         "correct node_selector (kubectl get nodes --show-labels)", grace=15),
+         "correct node_selector (kubectl get nodes --show-labels)", grace=10),
     _row("no-node-resources", "condition event", r"(Unschedulable|FailedScheduling).*Insufficient",
          "no node has enough free cpu or memory for the builder's requests",
          "lower requests, or add a node", grace=30),
@@ -127,7 +131,12 @@ def diagnose(signals: Iterable[Signal], age: float, node: Json | None = None) ->
         if hits and not _is_covered(cause, found):
             best = max(hits, key=lambda s: (len(s.text), s.count))
             final = sum(s.count for s in hits) >= cause.final_count and age >= cause.grace
-            found.append(Diagnosis(cause.name, final, _finding(cause.message, str(best), cause.remedy)))
+            evidence = [str(best)]
+            if cause.name == "crash-loop":  # that it loops is told by one signal, why it ended by another
+                evidence += [str(s) for s in seen if s.source == "terminated"]
+            found.append(
+                Diagnosis(cause.name, final, _finding(cause.message, "; ".join(evidence), cause.remedy))
+            )
     return found
 
 

@@ -25,6 +25,12 @@ def load(name: str) -> Json:
     return document
 
 
+def namespace_of(settings: Settings) -> Json:
+    """The namespace, labelled as made by the runbook: whoever cleans up can tell it from others'."""
+    metadata = {"name": settings.namespace, "labels": labels(settings.name)}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
 def render(settings: Settings) -> list[Json]:
     """The objects in the order in which they are applied: a ConfigMap where one is needed, the builder.
 

@@ -9,6 +9,7 @@ from kubernetes.client.exceptions import ApiException
 
 from runbook_lib.cluster.api_errors import ObjectMissingError, explained
 from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster
+from runbook_lib.errors import NamespaceMissingError
 
 Json = dict[str, Any]
 PATHS = {
@@ -38,6 +39,10 @@ def read(cluster: Cluster, kind: str, name: str) -> Json | None:
         return _request(cluster, "GET", kind, name)
     except ObjectMissingError:
         return None
+    except NamespaceMissingError:
+        if kind == "Namespace":
+            return None
+        raise
 
 
 def list_all(cluster: Cluster, kind: str, labels: str = "", fields: str = "") -> list[Json]:

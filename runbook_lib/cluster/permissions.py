@@ -56,6 +56,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_rows("get delete", "", "secrets", "clean_up", "secret", "remove the logins from the cluster"),
 )  # fmt: skip
 
+# Not in the Role: making a namespace is an administrator's permission (server-side apply needs both).
+NAMESPACE_PERMISSIONS = _rows("create patch", "", "namespaces", "install_pod", "always", "make the namespace")
+
 
 def needed(settings: Settings, step: str) -> list[Permission]:
     """The rows that `step` needs with these settings, each verb once."""
@@ -79,10 +82,11 @@ def missing(cluster: Cluster, step: str, settings: Settings) -> list[Permission]
     Raises:
         ClusterError: the API server refused the review itself or did not answer.
     """
-    return [p for p in needed(settings, step) if not _is_allowed(cluster, p)]
+    return [p for p in needed(settings, step) if not is_allowed(cluster, p)]
 
 
-def _is_allowed(cluster: Cluster, permission: Permission) -> bool:
+def is_allowed(cluster: Cluster, permission: Permission) -> bool:
+    """Ask the API server about one verb (SelfSubjectAccessReview)."""
     attributes = {
         "namespace": cluster.namespace,
         "verb": permission.verb,

@@ -105,6 +105,7 @@ def exec_in_pod(
             raise ClusterError(f"the connection broke: {e}", where=where, remedy="try again") from None
         finally:
             session.close(timeout=1)
+            session.sock.shutdown()  # close() leaves the socket open where the server closed first
 
 
 def _collect(session: WSClient, where: str, program: str, timeout: float) -> ExecResult:

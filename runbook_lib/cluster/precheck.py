@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from kubernetes.utils.quantity import parse_quantity
+
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.api_errors import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import is_virtual
-from runbook_lib.cluster.permissions import missing, needed
+from runbook_lib.cluster.permissions import NAMESPACE_PERMISSIONS, is_allowed, missing, needed
 from runbook_lib.errors import ClusterError, PermissionMissingError, RunbookError
 from runbook_lib.findings import Finding, Status
 from runbook_lib.settings import Settings
@@ -29,13 +31,24 @@ def namespace(cluster: Cluster, settings: Settings) -> list[Finding]:
     live = objects.read(cluster, "Namespace", settings.namespace)
     subject = f"namespace {settings.namespace}"
     if live is None and settings.create_namespace:
-        return [Finding(Status.OK, subject, "it does not exist; apply makes it")]
+        return [_may_create(cluster, subject)]
     if live is None:
         remedy = "set create_namespace, or name one that exists"
         return [Finding(Status.FAIL, subject, "it does not exist", "", remedy, INSTALL)]
     if live["metadata"].get("deletionTimestamp"):
         return [Finding(Status.FAIL, subject, "it is being deleted", "", "wait, or use another", INSTALL)]
     return [Finding(Status.OK, subject, "it exists"), _pod_security(live, settings)]
+
+
+def _may_create(cluster: Cluster, subject: str) -> Finding:
+    lacking = [p for p in NAMESPACE_PERMISSIONS if not is_allowed(cluster, p)]
+    if not lacking:
+        return Finding(Status.OK, subject, "it does not exist; apply makes it")
+    message = (
+        f"it does not exist, and this identity may not make it (missing: {', '.join(map(str, lacking))})"
+    )
+    remedy = f"have an administrator run: kubectl create namespace {cluster.namespace}"
+    return Finding(Status.FAIL, subject, message, "SelfSubjectAccessReview", remedy, INSTALL)
 
 
 def _pod_security(live: objects.Json, settings: Settings) -> Finding:
@@ -93,12 +106,32 @@ def nodes(cluster: Cluster, settings: Settings) -> list[Finding]:
     if len(usable) < len(found):
         message = f"{len(found) - len(usable)} virtual nodes could be chosen, too"
         findings.append(Finding(Status.WARN, "nodes", message, "", "set node_selector to managed nodes"))
-    if any("cri-o" in k for k in kinds) and "/" not in settings.image.partition(":")[0]:
+    if any("cri-o" in k for k in kinds) and _is_short(settings.image):
         message = "CRI-O nodes may refuse the short image name"
         findings.append(Finding(Status.WARN, "image", message, settings.image, "write docker.io/…", INSTALL))
+    if too_much := _too_much(usable, settings):
+        findings.append(too_much)
     if settings.mode == "userns":
         findings.append(_user_namespaces(usable))
     return findings
+
+
+def _is_short(image: str) -> bool:
+    """True when the image names no registry: its first part is no host (moby/buildkit, busybox)."""
+    first, slash, _ = image.partition("/")
+    return bool(image) and not (slash and ("." in first or ":" in first or first == "localhost"))
+
+
+def _too_much(usable: list[objects.Json], settings: Settings) -> Finding | None:
+    """A finding when no node, were it empty, could hold the builder. A limit alone is a request as well."""
+    wanted = {k: parse_quantity(v) for k, v in {**settings.limits, **settings.requests}.items()}
+    room = [n["status"].get("allocatable") or {} for n in usable]
+    if any(all(parse_quantity(node.get(k, 0)) >= v for k, v in wanted.items()) for node in room):
+        return None
+    asked = ", ".join(f"{k}={v}" for k, v in {**settings.limits, **settings.requests}.items())
+    most = "; ".join(sorted({", ".join(f"{k}={node.get(k, 0)}" for k in wanted) for node in room}))
+    message = f"the builder asks for more than any node has ({asked})"
+    return Finding(Status.FAIL, "nodes", message, f"allocatable: {most}", "lower requests", INSTALL)
 
 
 def _node_line(node: objects.Json) -> str:

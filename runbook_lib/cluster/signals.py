@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from runbook_lib.cluster.objects import Json
+
+_HASH = "[bcdfghjklmnpqrstvwxz2456789]"  # Kubernetes' alphabet of generated names (util/rand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,36 @@ def of_event(event: Json) -> Signal:
     return Signal("event", str(event.get("reason", "")), str(event.get("message", "")), count)
 
 
-def is_about(event: Json, name: str) -> bool:
-    """True when the Event is about the builder `name`, its ReplicaSet or its Pods."""
-    about = str((event.get("involvedObject") or {}).get("name", ""))
-    return about == name or about.startswith(f"{name}-")
+def is_about(event: Json, kind: str, name: str) -> bool:
+    """True when the Event is about the builder `name`: its Pod, or its Deployment with what that makes.
+
+    `kind` is that of the settings, pod or deployment. A neighbour called `<name>-run` is not the builder.
+    """
+    about = event.get("involvedObject") or {}
+    seen, called = str(about.get("kind", "")), str(about.get("name", ""))
+    if kind == "pod":
+        return seen == "Pod" and called == name
+    made = {"Deployment": "", "ReplicaSet": f"-{_HASH}{{1,10}}", "Pod": f"-{_HASH}{{1,10}}-{_HASH}{{5}}"}
+    return seen in made and re.fullmatch(re.escape(name) + made[seen], called) is not None
+
+
+def is_current(event: Json, pod: Json | None) -> bool:
+    """False for an Event about an earlier Pod of the same name, which was replaced by `pod`."""
+    about = event.get("involvedObject") or {}
+    return pod is None or about.get("kind") != "Pod" or about.get("uid") == pod["metadata"]["uid"]
+
+
+def is_stale(signal: Signal, image: str, old_image: str) -> bool:
+    """True when the signal is about `old_image`, which `image` replaced in the living Pod.
+
+    The node goes on telling of the old one until it has tried the new one. "" for `old_image`: never.
+    """
+    return bool(old_image) and _names(signal, old_image) and not _names(signal, image)
+
+
+def _names(signal: Signal, image: str) -> bool:
+    """With or without the registry that the node puts before a short name."""
+    return re.search(rf"{re.escape(image)}(?![\w.:@-])", signal.text) is not None
 
 
 def summary(pod: Json) -> str:

@@ -3,89 +3,34 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections.abc import Callable
-from typing import Any
-
-import urllib3
-from kubernetes import watch
-from kubernetes.client.exceptions import ApiException
 
 from runbook_lib.cluster import objects, signals
-from runbook_lib.cluster.api_errors import INSTALL, explained, of_answer
+from runbook_lib.cluster.api_errors import INSTALL, explained
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import Diagnosis, diagnose
 from runbook_lib.cluster.labels import CONTAINER
 from runbook_lib.cluster.objects import Json
 from runbook_lib.cluster.pods import candidates, is_ready
+from runbook_lib.cluster.watcher import Watcher
 from runbook_lib.errors import ClusterError, ClusterWaitError, PermissionMissingError, PodNotReadyError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
 
 _TICK = 1.0  # seconds between looks when no event comes
-_WATCH_SECONDS = 20  # one watch request; the next takes over
-_FATAL = (401, 403)
-
-
-class Watcher:
-    """Two watches (Pods, Events) that feed one queue until `stop`; each begins anew when it breaks."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.changes: queue.Queue[tuple[str, Json]] = queue.Queue()
-        self.refused: dict[str, ClusterError] = {}
-        self._cluster = cluster
-        self._stopped = threading.Event()
-        core = cluster.core
-        for kind, function in (("Pod", core.list_namespaced_pod), ("Event", core.list_namespaced_event)):
-            threading.Thread(
-                target=self._run, args=(kind, function), daemon=True, name=f"watch {kind}"
-            ).start()
-
-    def stop(self) -> None:
-        """Tell both threads to end; they do so with their current request, at most 20 s later."""
-        self._stopped.set()
-
-    def _run(self, kind: str, function: Callable[..., Any]) -> None:
-        since: str | None = None
-        while not self._stopped.is_set():
-            try:
-                since = since or self._newest(function)
-                since = self._watch(kind, function, since)
-            except ApiException as e:
-                since = None  # 410: what we knew is too old; list anew
-                if e.status in _FATAL:
-                    self.refused[kind] = of_answer(e, self._cluster.server, f"watch {kind}")
-                    return
-                self._stopped.wait(_TICK)
-            except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError):
-                since = None
-                self._stopped.wait(_TICK)
-
-    def _newest(self, function: Callable[..., Any]) -> str:
-        listed = function(self._cluster.namespace, limit=1, _request_timeout=self._cluster.request_timeout)
-        return str(listed.metadata.resource_version)
-
-    def _watch(self, kind: str, function: Callable[..., Any], since: str) -> str:
-        source = watch.Watch()
-        for change in source.stream(
-            function, self._cluster.namespace, resource_version=since, timeout_seconds=_WATCH_SECONDS,
-            _request_timeout=(5, _WATCH_SECONDS + 10),
-        ):  # fmt: skip
-            self.changes.put((kind, change["raw_object"]))
-            if self._stopped.is_set():
-                source.stop()
-        return str(source.resource_version or since)
 
 
 class _Wait:
     """State of one wait for a Ready builder."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, sink: Sink, not_container: str) -> None:
-        self.cluster, self.settings, self.sink, self.not_container = cluster, settings, sink, not_container
+    def __init__(self, cluster: Cluster, settings: Settings, sink: Sink, before: Json | None) -> None:
+        self.cluster, self.settings, self.sink = cluster, settings, sink
+        statuses = ((before or {}).get("status") or {}).get("containerStatuses") or []
+        self.old_container = str(statuses[0].get("containerID", "")) if statuses else ""
+        self.old_image = str(before["spec"]["containers"][0]["image"]) if before else ""
         self.begun = time.monotonic()
         self.began_at = time.time()
-        self.events: dict[str, signals.Signal] = {}
+        self.events: dict[str, Json] = {}
         self.line = ""
 
     def age(self) -> float:
@@ -93,11 +38,10 @@ class _Wait:
 
     def take(self, kind: str, obj: Json) -> None:
         """Show and keep a Kubernetes Event about the builder; Pods are read again, not remembered."""
-        if kind != "Event" or not signals.is_about(obj, self.settings.name):
+        if kind != "Event" or not signals.is_about(obj, self.settings.kind, self.settings.name):
             return
-        signal = signals.of_event(obj)
-        self.events[str(obj["metadata"]["uid"])] = signal
-        self.sink(Event(f"event/{obj['metadata']['uid']}", str(signal)))
+        self.events[str(obj["metadata"]["uid"])] = obj
+        self.sink(Event(f"event/{obj['metadata']['uid']}", str(signals.of_event(obj))))
 
     def pod(self) -> Json | None:
         found = candidates(self.cluster, self.settings)
@@ -109,7 +53,7 @@ class _Wait:
 
     def is_done(self, pod: Json) -> bool:
         statuses = pod.get("status", {}).get("containerStatuses") or []
-        changed = not self.not_container or all(s.get("containerID") != self.not_container for s in statuses)
+        changed = not self.old_container or all(s.get("containerID") != self.old_container for s in statuses)
         return is_ready(pod) and changed and self._is_rolled_out()
 
     def _is_rolled_out(self) -> bool:
@@ -124,8 +68,11 @@ class _Wait:
         )
 
     def causes(self, pod: Json | None) -> list[Diagnosis]:
-        seen = [*(signals.of_pod(pod) if pod else ()), *self.events.values()]
-        return diagnose(seen, self.age(), self._node(pod))
+        events = [signals.of_event(e) for e in self.events.values() if signals.is_current(e, pod)]
+        seen = [*(signals.of_pod(pod) if pod else ()), *events]
+        image = str(pod["spec"]["containers"][0]["image"]) if pod else ""
+        fresh = [s for s in seen if not signals.is_stale(s, image, self.old_image)]
+        return diagnose(fresh, self.age(), self._node(pod))
 
     def _node(self, pod: Json | None) -> Json | None:
         name = ((pod or {}).get("spec") or {}).get("nodeName")
@@ -136,19 +83,19 @@ class _Wait:
 
 
 def wait_ready(
-    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, not_container: str = ""
+    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, before: Json | None = None
 ) -> Json:
     """Wait until the builder's Pod is Ready and return it, showing what happens through `sink`.
 
-    Ends early when a diagnosis is final. `not_container`: the ID of a container that is about to be
-    replaced in place, whose readiness proves nothing.
+    Ends early when a diagnosis is final. `before`: the Pod as it was before its image was changed in
+    place; that container's readiness, and what is said of that image, proves nothing.
 
     Raises:
         PodNotReadyError: a final diagnosis, or time ran out with a diagnosis.
         ClusterWaitError: time ran out and nothing explains why.
         ClusterError: the API server refused or did not answer.
     """
-    state = _Wait(cluster, settings, sink, not_container)
+    state = _Wait(cluster, settings, sink, before)
     watcher = Watcher(cluster)
     try:
         pod = state.pod()

@@ -64,7 +64,7 @@ class DockerConfigFile:
         return self._update(lambda found: with_logins(found, logins)) or changed
 
     def remove(self, hosts: Iterable[str]) -> bool:
-        """Forget the logins of `hosts`, in helpers too; True when anything changed."""
+        """Forget the logins of `hosts`, in helpers and in the backup too; True when the file changed."""
         gone = tuple(hosts)
         document = self.load()
         changed = False
@@ -73,7 +73,7 @@ class DockerConfigFile:
             if name and self.credential_for(host) is not None:
                 CredentialHelper(name).erase(key_of(document, host))
                 changed = True
-        return self._update(lambda found: without_logins(found, gone)) or changed
+        return self._update(lambda found: without_logins(found, gone), backup=False) or changed
 
     def preview(self, logins: Mapping[str, Login]) -> str:
         """A unified diff of what `merge` would change, with every secret hidden; "" for no change."""
@@ -89,13 +89,18 @@ class DockerConfigFile:
         # A token that changes under an unchanged user hides behind the same placeholder on both sides.
         return text or f'  "auth" of {", ".join(logins)}: another value'
 
-    def _update(self, edit: Callable[[Document], Document]) -> bool:
+    @property
+    def backup(self) -> Path:
+        """The file as it was before the last `merge`: it may hold logins that were replaced since."""
+        return safe_file.backup_of(self.path)
+
+    def _update(self, edit: Callable[[Document], Document], *, backup: bool = True) -> bool:
         def change(content: bytes | None) -> bytes | None:
             before = parse(content, str(self.path))
             after = edit(before)
             return None if after == before else render(after, content)
 
-        return safe_file.update(self.path, change)
+        return safe_file.update(self.path, change, backup=backup)
 
 
 def with_logins(document: Document, logins: Mapping[str, Login]) -> Document:

@@ -52,12 +52,20 @@ def read(path: Path) -> bytes | None:
         ) from e
 
 
-def update(path: Path, change: Callable[[bytes | None], bytes | None]) -> bool:
+def backup_of(path: Path) -> Path:
+    """Where the content before the last `update` is kept."""
+    target = real_path(path)
+    return target.with_name(target.name + BACKUP_SUFFIX)
+
+
+def update(path: Path, change: Callable[[bytes | None], bytes | None], *, backup: bool = True) -> bool:
     """Replace the content by `change(content)`; None from `change` means: leave it alone.
 
     True when something was written. `change` runs again when another program (docker itself does not
     know our lock) wrote in between. New files get mode 0600 and new folders 0700. An existing file
     keeps its owner and its own mode bits, but loses those of group and others: it now holds a login.
+    Without `backup` none is kept, and an earlier one goes first: a secret that is taken out must not
+    live on beside the file.
 
     Raises:
         DockerConfigError: not writable, or the lock or a quiet moment was not had in time.
@@ -67,9 +75,11 @@ def update(path: Path, change: Callable[[bytes | None], bytes | None]) -> bool:
         for _ in range(_ATTEMPTS):
             before = read(target)
             after = change(before)
+            if not backup:
+                backup_of(target).unlink(missing_ok=True)
             if after is None or after == before:
                 return False
-            if _replace(target, before, after):
+            if _replace(target, before, after, backup=backup):
                 return True
     raise DockerConfigError(
         f"another program changed it {_ATTEMPTS} times while it was being written",
@@ -103,11 +113,11 @@ def _locked(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def _replace(target: Path, before: bytes | None, after: bytes) -> bool:
+def _replace(target: Path, before: bytes | None, after: bytes, *, backup: bool) -> bool:
     """Write `after` unless the file is no longer `before`; False when it is not."""
     try:
-        if before is not None:
-            _write(target.with_name(target.name + BACKUP_SUFFIX), before, None)
+        if before is not None and backup:
+            _write(backup_of(target), before, None)
         return _write(target, after, before)
     except OSError as e:
         raise _not_writable(target, e) from e

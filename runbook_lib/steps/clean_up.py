@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder.store import Fetched, Store
-from runbook_lib.cluster import precheck, removal
+from runbook_lib.cluster import objects, precheck, removal
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.errors import RunbookError
+from runbook_lib.cluster.labels import is_ours
+from runbook_lib.errors import PermissionMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.journal import FILE_NAME, Journal
 from runbook_lib.plan import Action, Change, Plan
@@ -61,7 +62,19 @@ class CleanUp(Step):
         if not self.settings.remove_binaries:
             message = "fetched programs stay (remove_binaries takes them)"
             found.append(Finding(Status.SKIP, str(Store(self.settings).folder), message))
-        return found
+        return found + self._namespace_stays()
+
+    def _namespace_stays(self) -> list[Finding]:
+        """A namespace that create_namespace made may hold others' objects by now, so it is never removed."""
+        name = self.settings.namespace
+        try:
+            live = objects.read(self.cluster, "Namespace", name)
+        except PermissionMissingError:
+            return []
+        if live is None or not is_ours(live):
+            return []
+        message = f"the runbook made it, and it stays; when it is empty: kubectl delete namespace {name}"
+        return [Finding(Status.SKIP, f"Namespace {name}", message)]
 
     def _plan(self) -> Plan:
         changes = removal.plan_removal(self.cluster, self.settings)
@@ -69,6 +82,9 @@ class CleanUp(Step):
             subject = f"login for {host} in {self._file.path}"
             by_hand = f"# take the entry {host!r} out of {shlex.quote(str(self._file.path))}"
             changes.append(Change(Action.DELETE, subject, "", (by_hand,)))
+        if self._has_backup():
+            backup = self._file.backup
+            changes.append(Change(Action.DELETE, str(backup), "", (f"rm {shlex.quote(str(backup))}",)))
         for record in self._binaries():
             place = shlex.quote(record.path)
             changes.append(Change(Action.DELETE, record.path, "", (f"rm {place} {place}.json",)))
@@ -79,10 +95,15 @@ class CleanUp(Step):
         for target, action in removal.remove(self.cluster, self.settings, self.emit):
             message = "removed" if action is Action.DELETE else "somebody else made it: it stays"
             found.append(Finding(Status.OK, target.subject(self.cluster), message))
-        logins = self._logins()
-        if logins:
+        logins, backup = self._logins(), self._has_backup()
+        if logins or backup:
             self._file.remove(logins)
+        if logins:
             found.append(Finding(Status.OK, str(self._file.path), f"forgot {', '.join(logins)}"))
+        if backup:
+            found.append(
+                Finding(Status.OK, str(self._file.backup), "removed: it may hold what was forgotten")
+            )
         found += self._remove_binaries()
         return Findings(found or [Finding(Status.OK, "clean-up", "there was nothing to remove")])
 
@@ -100,6 +121,8 @@ class CleanUp(Step):
         mine = [t for t in removal.targets(self.cluster, self.settings) if t.ours]
         found = [Finding(Status.FAIL, t.subject(self.cluster), "it is still there") for t in mine]
         found += [Finding(Status.FAIL, f"login for {h}", "it is still there") for h in self._logins()]
+        if self._has_backup():
+            found.append(Finding(Status.FAIL, str(self._file.backup), "it is still there"))
         found += [Finding(Status.FAIL, r.path, "it is still there") for r in self._binaries()]
         place = f"{self.cluster.namespace} in {self.cluster.context}"
         return Findings(found or [Finding(Status.OK, place, "nothing of the runbook's is left")])
@@ -108,11 +131,18 @@ class CleanUp(Step):
         """The hosts whose login a run of this runbook wrote to this file, as far as they are still in it."""
         if not self.settings.remove_login:
             return []
+        return [host for host in self._written() if self._file.credential_for(host) is not None]
+
+    def _has_backup(self) -> bool:
+        """The backup of our own writing may hold a token, so it goes with the logins."""
+        return self.settings.remove_login and self._file.backup.exists()
+
+    def _written(self) -> list[str]:
         written: dict[str, None] = {}
         for journal in self._journals():
             if journal.look_up("docker_config_path") == str(self._file.path):
                 written |= dict.fromkeys(str(host) for host in journal.look_up("logins", []))
-        return [host for host in written if self._file.credential_for(host) is not None]
+        return list(written)
 
     def _journals(self) -> list[Journal]:
         """This run's journal and those beside it: a later run finds the login there and writes none."""

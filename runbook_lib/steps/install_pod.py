@@ -9,7 +9,7 @@ from typing import ClassVar
 from runbook_lib.cluster import daemon, objects, precheck
 from runbook_lib.cluster.apply import apply_object, drift_of, plan_object
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.manifest import render
+from runbook_lib.cluster.manifest import namespace_of, render
 from runbook_lib.cluster.pods import builder_pod, candidates
 from runbook_lib.cluster.waits import wait_ready
 from runbook_lib.errors import NamespaceMissingError, RunbookError
@@ -80,8 +80,7 @@ class InstallPod(Step):
         settings, found = self.settings, []
         begun = time.monotonic()
         if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
-            document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
-            objects.apply(self.cluster, document)
+            objects.apply(self.cluster, namespace_of(settings))
             found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
         before = candidates(self.cluster, settings)
         actions = set()
@@ -96,7 +95,7 @@ class InstallPod(Step):
             subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
             found.append(Finding(Status.OK, subject, action.value))
             actions.add(action)
-        old = _container(before) if action is Action.UPDATE and self._restarts(before) else ""
+        old = before[0] if action is Action.UPDATE and self._restarts(before) else None
         pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old)
         name = str(pod["metadata"]["name"])
         took = None if actions == {Action.NONE} else round(time.monotonic() - begun, 2)
@@ -129,11 +128,6 @@ class InstallPod(Step):
             self.name, builder_pod=pod, builder_namespace=self.settings.namespace, daemon_version=version
         )
         return Findings(found)
-
-
-def _container(pods: list[objects.Json]) -> str:
-    statuses = pods[0].get("status", {}).get("containerStatuses") or [] if pods else []
-    return str(statuses[0].get("containerID", "")) if statuses else ""
 
 
 def _platforms(workers: list[dict[str, object]]) -> list[str]:

@@ -1,0 +1,160 @@
+"""The least rights: the Role of manifests/ is the table, it is enough, and each verb taken away is named."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster_lab import Site
+
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.manifest import MANIFESTS
+from runbook_lib.cluster.permissions import PERMISSIONS, Permission, missing, role_rules
+from runbook_lib.errors import PermissionMissingError
+from runbook_lib.findings import Status
+from runbook_lib.settings import Settings
+from runbook_lib.steps.clean_up import CleanUp
+from runbook_lib.steps.configure_auth import ConfigureAuth
+from runbook_lib.steps.contract import Step
+from runbook_lib.steps.fetch_buildctl import FetchBuildctl
+from runbook_lib.steps.install_pod import InstallPod
+from runbook_lib.steps.test_push import TestPush
+
+ROLE = MANIFESTS / "role.runbook.yaml"
+ALL_RIGHTS = {"push_secret": "logins", "run_image": True, "allow_replace": True}
+
+
+def _flat(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (g, r, v)
+        for rule in rules
+        for g in rule["apiGroups"]
+        for r in rule["resources"]
+        for v in rule["verbs"]
+    }
+
+
+def _documents() -> dict[str, dict[str, Any]]:
+    return {d["kind"]: d for d in yaml.safe_load_all(ROLE.read_text())}
+
+
+@pytest.fixture(scope="module")
+def limited(site: Site) -> Site:
+    """The site as the ServiceAccount of the manifest sees it: a kubeconfig with that account's token."""
+    site.kubectl("apply", "-f", str(ROLE))
+    original = yaml.safe_load(Path(site.sandbox["kubeconfig"]).read_text())
+    token = site.kubectl("create", "token", "buildkit-runbook", "--duration=20m").strip()
+    original["users"][0]["user"] = {"token": token}
+    path = site.folder / "limited.kubeconfig"
+    path.write_text(yaml.safe_dump(original))
+    return Site({**site.sandbox, "kubeconfig": str(path)}, site.namespace, site.folder)
+
+
+def test_the_role_in_the_manifest_is_the_table() -> None:
+    documents = _documents()
+    assert set(documents) == {"ServiceAccount", "Role", "RoleBinding"}
+    assert _flat(documents["Role"]["rules"]) == _flat(role_rules())
+    assert all(p.why for p in PERMISSIONS)
+
+
+def test_the_whole_runbook_runs_with_this_role_alone(limited: Site, site: Site) -> None:
+    account = f"system:serviceaccount:{site.namespace}:buildkit-runbook"
+    assert site.kubectl("auth", "can-i", "--list", f"--as={account}").count("nodes") == 0
+    for kind in (InstallPod, ConfigureAuth, FetchBuildctl, TestPush, CleanUp):
+        step: Step = limited.step(kind, **ALL_RIGHTS)
+        found = [step.check()]
+        step.plan()
+        found += [step.apply(), step.verify()]
+        assert all(f.passed for f in found), f"{kind.name}: " + "\n".join(map(str, found))
+    assert site.names("pods,deployments") == []
+    assert [n for n in site.names("secrets,configmaps") if "kube-root-ca" not in n] == []
+
+
+def test_a_deployment_runs_with_this_role(limited: Site, site: Site) -> None:
+    for kind in (InstallPod, CleanUp):
+        step = limited.step(kind, kind="deployment", name="rolled")
+        assert step.check().passed
+        step.apply()
+        assert step.verify().passed
+    assert "deployment.apps/rolled" not in site.names("deployments")
+
+
+def _settings_that_need(site: Site, p: Permission) -> Settings:
+    """With `clean_up` first in the alphabet, each row is asked of the first step that has it."""
+    return site.settings(kind="deployment" if p.when == "deployment" else "pod", **ALL_RIGHTS)
+
+
+def _without(p: Permission) -> list[dict[str, Any]]:
+    resource = f"{p.resource}/{p.subresource}" if p.subresource else p.resource
+    rules = role_rules()
+    for rule in rules:
+        if rule["apiGroups"] == [p.group] and rule["resources"] == [resource]:
+            rule["verbs"] = [v for v in rule["verbs"] if v != p.verb]
+    return [rule for rule in rules if rule["verbs"]]
+
+
+def test_each_verb_taken_away_is_named_by_the_check(limited: Site, site: Site) -> None:
+    """The Role is changed in place; the API server's authoriser follows within moments, so it is polled."""
+    administrator = Cluster.bind(site.settings())
+    clusters: dict[str, Cluster] = {}
+    rows = {str(p): p for p in PERMISSIONS}
+    try:
+        for text, p in rows.items():
+            settings = _settings_that_need(limited, p)
+            cluster = clusters.setdefault(settings.kind, Cluster.bind(settings))
+            _set_rules(administrator, _without(p))
+            named = _until_missing(cluster, sorted(p.steps)[0], settings, text)
+            assert named == [text]
+    finally:
+        _set_rules(administrator, role_rules())
+    assert len(rows) >= 23
+
+
+def _set_rules(cluster: Cluster, rules: list[dict[str, Any]]) -> None:
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}/roles/buildkit-runbook"
+    body = [{"op": "replace", "path": "/rules", "value": rules}]
+    cluster.api.call_api(
+        *cluster.api.param_serialize(
+            "PATCH",
+            path,
+            header_params={"Content-Type": "application/json-patch+json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+    ).read()
+
+
+def _until_missing(cluster: Cluster, step: str, settings: Settings, wanted: str) -> list[str]:
+    deadline = time.monotonic() + 5
+    named: list[str] = []
+    while named != [wanted] and time.monotonic() < deadline:
+        named = [str(p) for p in missing(cluster, step, settings)]
+    return named
+
+
+def test_the_finding_and_the_refusal_name_verb_and_remedy(limited: Site, site: Site) -> None:
+    administrator = Cluster.bind(site.settings())
+    create = next(p for p in PERMISSIONS if str(p) == "create pods")
+    step = limited.step(InstallPod, name="refused")
+    try:
+        _set_rules(administrator, _without(create))
+        assert _until_missing(step.cluster, "install_pod", step.settings, "create pods") == ["create pods"]
+        failed = [f for f in step.check() if f.status is Status.FAIL]
+        assert [f.message for f in failed] == ["missing: create pods (to make the builder Pod)"]
+        assert "manifests/role.runbook.yaml" in failed[0].remedy
+        with pytest.raises(PermissionMissingError, match="may not create pods in namespace") as caught:
+            step.apply()
+        assert "role.runbook.yaml" in caught.value.remedy
+    finally:
+        _set_rules(administrator, role_rules())
+
+
+def test_making_a_namespace_is_an_administrators_right(limited: Site) -> None:
+    step = limited.step(InstallPod, namespace=f"{limited.namespace}-more", create_namespace=True)
+    said = str(step.check())
+    assert "may not get namespaces" in said or "may not make it" in said
+    with pytest.raises(PermissionMissingError, match="namespaces"):
+        step.apply()
