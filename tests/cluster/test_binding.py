@@ -237,7 +237,7 @@ def test_a_black_hole_is_left_within_the_request_timeout(kubeconfig: Callable[[E
         begun = time.monotonic()
         with pytest.raises(ClusterUnreachableError, match="does not answer") as caught:
             Cluster.bind(settings).version()
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 12
         assert "VPN" in caught.value.remedy
 
 

@@ -195,7 +195,8 @@ def test_a_builder_that_cannot_be_ready_is_explained(outcomes: dict[str, Outcome
         raise outcome.error
     assert case.remedy in outcome.error.remedy
     assert f"x-{name}" in outcome.error.where
-    assert outcome.seconds < case.seconds + 4  # seventeen of them share two cores here
+    # The default of ready_timeout is 180 s: what is certain must not wait for it. Seventeen share two cores.
+    assert outcome.seconds < case.seconds + 45
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

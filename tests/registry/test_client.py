@@ -142,7 +142,7 @@ def test_silence_is_bounded(lab: Lab, client: MakeClient) -> None:
         pytest.raises(RegistryUnreachableError, match="no answer within"),
     ):
         client(timeout=0.5).challenge()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 9
 
 
 def test_an_expired_token_is_a_refused_login(lab: Lab, client: MakeClient) -> None:

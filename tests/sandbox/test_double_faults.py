@@ -119,7 +119,7 @@ def test_a_black_hole_is_silent_and_bounded(lab: Lab, owner: Client) -> None:
         began = time.monotonic()
         with pytest.raises(httpx.RemoteProtocolError):
             owner.manifest(REPOSITORY, "v1")
-        assert 0.4 < time.monotonic() - began < 2
+        assert 0.4 < time.monotonic() - began < 15
     assert owner.manifest(REPOSITORY, "v1").status_code == 200
 
 

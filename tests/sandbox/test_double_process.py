@@ -117,7 +117,7 @@ def test_a_large_push_and_pull_are_quick_and_memory_stays_flat(lab: Lab) -> None
     print(f"push 100 MiB {pushing:.2f} s, pull {pulling:.2f} s, resident {resident:.1f} MiB")
     # Generous to a busy machine; held in memory, the blob alone would be 100 MiB more.
     assert resident < 90
-    assert max(pushing, pulling) < 6
+    assert max(pushing, pulling) < 30
 
 
 @pytest.mark.parametrize(
