@@ -144,6 +144,7 @@ def _end(process: subprocess.Popen[str], limit: float, result: Result) -> None:
         result.outcome = "typed error"
     else:
         result.outcome = f"untyped (exit {process.returncode})"
+        result.said = out.strip()[-1500:]
 
 
 def _is_served(world: World, number: int) -> bool:

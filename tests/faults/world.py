@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 
-from runbook_lib.run.processes import MARK
 from sandbox.cluster.layout import Layout, layout_for
 from sandbox.cluster.processes import find_daemons
 from sandbox.double.admin import Admin
@@ -29,6 +28,8 @@ _NAMES = (
 )
 # Short limits, so that what is to be detected is detected soon.
 _LIMITS = {"request_timeout": 5.0, "ready_timeout": 60.0, "build_timeout": 60.0, "stall_timeout": 10.0}
+# Not the mark of headless runs: those end the processes of runs that nobody is at.
+MARK = "FAULTS_CASE"
 BUILD = "FROM busybox\nARG ROUND=0\nRUN echo round $ROUND && sleep 1.5 && echo built > /built\n"
 
 
@@ -78,7 +79,7 @@ class World:
         return self.folder / "runs" / f"{number:05d}"
 
     def start(self, step: str, number: int) -> subprocess.Popen[str]:
-        """The step as a process, marked like those of a run."""
+        """The step as a process; its children inherit its mark."""
         folder = self.run_dir(number)
         folder.mkdir(parents=True, exist_ok=True)
         parameters = folder / "parameters.json"
