@@ -36,20 +36,23 @@ _COPY_TIMEOUT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted: version (v1.2.3) and platform; and the pod that may have it."""
+    """What is wanted: version (v1.2.3) and platform; and the pod that may have it.
+
+    `pod_exec` is None in a plan that is made before there is a pod.
+    """
 
     settings: Settings
     store: Store
     version: str
     platform: str
     pod: str
-    pod_exec: PodExec
+    pod_exec: PodExec | None
     kubectl_exec: str  # how a person begins a command in the pod
 
     @property
     def target(self) -> Path:
         """Where the fetched binary belongs."""
-        return self.store.path("buildctl", self.version, self.platform, platforms.this_machine())
+        return target(self.settings, self.store, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,12 @@ class Offer:
     present: bool
     commands: tuple[str, ...]
     deliver: Callable[[Path, Sink], Fetched] | None = None
+
+
+def target(settings: Settings, store: Store, version: str) -> Path:
+    """Where buildctl of `version` belongs, for the platform that the settings name."""
+    platform = settings.client_platform or platforms.this_machine()
+    return store.path("buildctl", version, platform, platforms.this_machine())
 
 
 def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int, Offer]:
@@ -92,6 +101,10 @@ def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int
 
 def _of_pod(request: Request) -> Offer:
     where = f"pod {request.pod}"
+    if request.pod_exec is None:
+        in_pod = f'"$({request.kubectl_exec} sha256sum {IN_POD} | cut -c-64)'
+        present = request.store.look(request.target) is not None
+        return Offer("pod", request.target, where, present, _copy_lines(request, in_pod + '  "'))
     head = _answer(request, ["head", "-c", str(platforms.HEADER), IN_POD])
     found = platforms.of_header(head)
     if found != platforms.base(request.platform):
@@ -105,12 +118,7 @@ def _of_pod(request: Request) -> Offer:
         raise SourceError("the pod cannot tell the sha256 of its buildctl", where=where)
     target = request.target
     here = request.store.look(target)
-    place = shlex.quote(str(target))
-    commands = (
-        f"mkdir -p {shlex.quote(str(target.parent))}",
-        f"{request.kubectl_exec} cat {IN_POD} > {place}",
-        f"echo '{digest} '{place} | sha256sum --check && chmod +x {place}",
-    )
+    commands = _copy_lines(request, f"'{digest}  '")
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
         sink(Event("buildctl", f"copying buildctl out of {where}"))
@@ -125,6 +133,16 @@ def _of_pod(request: Request) -> Offer:
         return _install(request, copied, "pod", "sha256 computed in the pod", where)
 
     return Offer("pod", target, where, bool(here and here.sha256 == digest), commands, deliver)
+
+
+def _copy_lines(request: Request, expected: str) -> tuple[str, ...]:
+    """The copy by hand; `expected` is shell text: the sha256 and two spaces, as sha256sum reads it."""
+    place = shlex.quote(str(request.target))
+    return (
+        f"mkdir -p {shlex.quote(str(request.target.parent))}",
+        f"{request.kubectl_exec} cat {IN_POD} > {place}",
+        f"echo {expected}{place} | sha256sum --check && chmod +x {place}",
+    )
 
 
 def _of_path(request: Request) -> Offer:
@@ -219,6 +237,8 @@ def _install(request: Request, binary: Path, source: str, checked: str, origin: 
 
 
 def _answer(request: Request, command: list[str], timeout: float = 30.0) -> bytes:
+    if request.pod_exec is None:
+        raise SourceError("there is no pod yet", where=f"pod {request.pod}")
     code, out, err = request.pod_exec(command, timeout)
     if code != 0:
         said = err[:200].decode(errors="replace").strip()
@@ -230,9 +250,10 @@ def _answer(request: Request, command: list[str], timeout: float = 30.0) -> byte
 
 
 def _by_hand(archive: str, target: Path) -> tuple[str, ...]:
+    folder = shlex.quote(str(target.parent))
     return (
-        f"mkdir -p {target.parent}",
-        f"tar -xzf {archive} -C {target.parent} --strip-components=1 {MEMBER}",
+        f"mkdir -p {folder}",
+        f"tar -xzf {shlex.quote(archive)} -C {folder} --strip-components=1 {MEMBER}",
     )
 
 

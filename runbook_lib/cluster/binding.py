@@ -10,6 +10,7 @@ import base64
 import binascii
 import logging
 import os
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,12 @@ class Cluster:
     def request_timeout(self) -> tuple[float, float]:
         """(connect, read) seconds, as the client wants them."""
         return (min(5.0, self.timeout), self.timeout)
+
+    @property
+    def kubectl_words(self) -> str:
+        """How a person begins a kubectl call for this target; in a Pod kubectl finds the cluster itself."""
+        context = f" --context={shlex.quote(self.context)}" if self.kubeconfig else ""
+        return f"kubectl{context} --namespace={self.namespace}"
 
     def version(self) -> str:
         """The server's version, such as v1.37.2."""

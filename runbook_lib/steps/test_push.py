@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from runbook_lib.builder import buildctl
 from runbook_lib.builder.build import build
+from runbook_lib.builder.buildctl import POD_VARIABLE
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
@@ -15,7 +16,8 @@ from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.registry.logins import encode_auth
 from runbook_lib.registry.read_back import prove_push
 from runbook_lib.registry.reference import Reference
-from runbook_lib.steps.builder_access import builder_of
+from runbook_lib.steps import by_hand
+from runbook_lib.steps.builder_access import builder_of, planned_builder
 from runbook_lib.steps.contract import Step
 from runbook_lib.steps.push_request import (
     SAMPLE_OUTPUT,
@@ -78,9 +80,12 @@ class TestPush(Step):
     def _plan(self) -> Plan:
         request = request_of(self.settings)
         guarded(self.settings, request, self.journal, ask=False)
-        builder, _, _ = builder_of(self.settings, self.cluster, self.journal)
+        builder, kubectl_path = planned_builder(self.settings, self.cluster, self.journal)
+        asked = by_hand.pod_variable_line(self.settings, self.cluster)
         commands = (
+            *by_hand.link_lines(kubectl_path, builder.kubectl_folder or kubectl_path.parent),
             *builder.setup_lines(),
+            *((asked,) if POD_VARIABLE in builder.address else ()),
             builder.command_line("debug", "info"),
             builder.command_line(*request.arguments()),
         )
