@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from runbook_lib.errors import BuilderError, BuildFailedError, BuildTimeoutError
 from runbook_lib.progress import Sink
 
 _LONGEST_LINE = 4 << 20
+_FROM = re.compile(r"\[.*\d/\d+\] FROM ")
 _TICK = 0.5  # seconds between looks at the clock
 
 
@@ -77,8 +79,8 @@ class BuildResult:
 
     @property
     def cached(self) -> int:
-        """How many vertices came from a cache."""
-        return sum(1 for v in self.vertices if v["cached"])
+        """How many steps came from a cache. FROM is not counted: it is marked wherever its image is there."""
+        return sum(1 for v in self.vertices if v["cached"] and not _FROM.match(str(v["name"])))
 
 
 def build(

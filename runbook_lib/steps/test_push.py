@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder import buildctl
 from runbook_lib.builder.build import build
 from runbook_lib.builder.buildctl import POD_VARIABLE
+from runbook_lib.builder.cache_guard import set_aside_broken
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
@@ -96,6 +98,8 @@ class TestPush(Step):
         request = request_of(self.settings)
         caches = guarded(self.settings, request, self.journal, ask=True)
         builder, _, _ = builder_of(self.settings, self.cluster, self.journal)
+        if self.settings.local_cache:
+            set_aside_broken(Path(self.settings.local_cache).expanduser())
         done = build(
             builder,
             request,

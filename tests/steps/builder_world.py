@@ -41,7 +41,7 @@ class World:
         values |= {"docker_config": str(self.folder / "docker"), "bin_dir": str(self.folder / "bin")}
         return load({**values, **overrides}, environ={})
 
-    def step(self, kind: type[AnyStep], **overrides: Any) -> AnyStep:  # noqa: ANN401
+    def step(self, kind: type[AnyStep], /, **overrides: Any) -> AnyStep:  # noqa: ANN401
         """A step over these settings; its events go to `events`, emptied first."""
         self.events.clear()
         settings = self.settings(**overrides)
