@@ -109,7 +109,9 @@ def build(
             _watch(process, progress, sink, _Clock(builder, build_timeout, stall_timeout, cancel))
             code = process.wait(timeout=stall_timeout)
         except subprocess.TimeoutExpired as e:
-            raise BuildTimeoutError("buildctl closed its output but has not ended", where="buildctl") from e
+            raise BuildTimeoutError(
+                "buildctl closed its output but has not ended", where="buildctl", remedy="build again"
+            ) from e
         finally:
             end(process)
         if code != 0:
@@ -141,7 +143,7 @@ class _Clock:
             (v.name for v in progress.vertices.values() if v.started and not v.completed), "buildctl"
         )
         if self._cancel is not None and self._cancel.is_set():
-            raise BuildFailedError("the build was cancelled", where=where)
+            raise BuildFailedError("the build was cancelled", where=where, remedy="build again when ready")
         build_timeout, stall_timeout = self._limits
         if now - self._begun > build_timeout:
             raise BuildTimeoutError(

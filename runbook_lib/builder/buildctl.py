@@ -135,7 +135,10 @@ class Builder:
         found = self._answer(self.run("debug", "workers", "--format", "{{json .}}", timeout=timeout))
         if not isinstance(found, list) or not found:
             raise BuilderError(
-                "the daemon has no worker", where=self.address, notebook="01_install_pod.ipynb"
+                "the daemon has no worker",
+                where=self.address,
+                remedy="read the Pod's log: no worker could be set up (mode, kernel, mounts)",
+                notebook="01_install_pod.ipynb",
             )
         return found
 

@@ -116,7 +116,9 @@ class Cluster:
         try:
             return base64.b64decode(data[key]).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise MissingCredentialError("the value is not UTF-8 text", where=where) from None
+            raise MissingCredentialError(
+                "the value is not UTF-8 text", where=where, remedy="keep the token alone under this key"
+            ) from None
 
 
 def kubeconfig_paths(settings: Settings) -> str:
