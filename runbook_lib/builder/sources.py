@@ -7,7 +7,6 @@ so that the last error lists them all.
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import shutil
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from pathlib import Path
 from runbook_lib.builder import platforms
 from runbook_lib.builder.archive import extract
 from runbook_lib.builder.buildctl import client_version
+from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
 from runbook_lib.builder.store import Fetched, Store
-from runbook_lib.builder.web import get_small
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
@@ -30,7 +29,6 @@ PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
 
 IN_POD = "/usr/bin/buildctl"  # in the official images and in those made from them
 MEMBER = "bin/buildctl"  # in the release tarball
-RELEASES = "https://github.com/moby/buildkit/releases/download"
 _COPY_TIMEOUT = 300.0
 
 
@@ -188,7 +186,7 @@ def _of_release(request: Request) -> Offer:
     commands = (f"curl -fLO {url}", *_by_hand(name, request.target))
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
-        expected, checked = _expected(request.settings.buildctl_sha256, url)
+        expected, checked = expected_sha256(request.settings.buildctl_sha256, url)
         archive = request.store.downloads() / name
         got = download(url, archive, sha256=expected, checked=checked, sink=sink)
         try:
@@ -198,25 +196,6 @@ def _of_release(request: Request) -> Offer:
         return _install(request, folder / "buildctl", "release", got.checked, url)
 
     return Offer("release", request.target, url, present, commands, deliver)
-
-
-def release_url(base: str, version: str, platform: str) -> str:
-    """Address of a BuildKit release tarball, as the project names them since v0.3."""
-    return f"{base.rstrip('/')}/{version}/buildkit-{version}.{platform.replace('/', '-')}.tar.gz"
-
-
-def _expected(given: str, url: str) -> tuple[str, str]:
-    """(sha256 or "", where it is from): the parameter, else the release's provenance statement."""
-    if given:
-        return given, "buildctl_sha256"
-    name = url.rpartition("/")[2]
-    body = get_small(url.removesuffix(".tar.gz") + ".provenance.json")
-    try:
-        subjects = json.loads(body)["subject"] if body else []
-        found = next((s["digest"]["sha256"] for s in subjects if s["name"].rpartition("/")[2] == name), "")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        found = ""
-    return str(found), "the release's provenance statement"
 
 
 def _install(request: Request, binary: Path, source: str, checked: str, origin: str) -> Fetched:
