@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from on_sandbox import PARAMETERS, run_kubectl
 
 from runbook_lib.journal import Journal
 from runbook_lib.progress import Event
@@ -21,7 +21,6 @@ from runbook_lib.steps.contract import Step
 from runbook_lib.steps.fetch_buildctl import FetchBuildctl
 from runbook_lib.steps.install_pod import InstallPod
 
-PARAMETERS = ("kubeconfig", "context", "registry", "registry_ca", "registry_username", "registry_credential")
 AnyStep = TypeVar("AnyStep", bound=Step)
 
 
@@ -36,7 +35,7 @@ class World:
 
     def settings(self, **overrides: Any) -> Settings:  # noqa: ANN401
         values: dict[str, Any] = {name: self.sandbox[name] for name in PARAMETERS}
-        values |= {"kubectl": self.sandbox["kubectl"], "mirrors": json.loads(self.sandbox["mirrors"])}
+        values |= {"mirrors": json.loads(self.sandbox["mirrors"])}
         values |= {"namespace": self.namespace, "run_dir": str(self.folder / uuid.uuid4().hex[:8])}
         values |= {"docker_config": str(self.folder / "docker"), "bin_dir": str(self.folder / "bin")}
         return load({**values, **overrides}, environ={})
@@ -48,8 +47,7 @@ class World:
         return kind(settings, Journal(Path(settings.run_dir)), self.events.append)
 
     def kubectl(self, *arguments: str) -> str:
-        command = [self.sandbox["kubectl"], "--kubeconfig", self.sandbox["kubeconfig"], *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+        return run_kubectl(self.sandbox, *arguments)
 
     def install(self) -> None:
         self.step(InstallPod).apply()
