@@ -36,10 +36,14 @@ class Change:
 
 
 class Plan:
-    """An ordered list of changes. Empty means that applying writes nothing."""
+    """An ordered list of changes. Empty means that applying writes nothing.
 
-    def __init__(self, changes: Iterable[Change] = ()) -> None:
+    `setup` holds shell lines that the commands need first, such as `export KUBECONFIG=…`.
+    """
+
+    def __init__(self, changes: Iterable[Change] = (), setup: Iterable[str] = ()) -> None:
         self.changes = tuple(changes)
+        self.setup = tuple(setup)
 
     @property
     def is_empty(self) -> bool:
@@ -49,7 +53,8 @@ class Plan:
     @property
     def commands(self) -> tuple[str, ...]:
         """Shell lines, in order, with which a person does the same by hand."""
-        return tuple(line for c in self.changes if c.action is not Action.NONE for line in c.commands)
+        lines = tuple(line for c in self.changes if c.action is not Action.NONE for line in c.commands)
+        return (*self.setup, *lines) if lines else ()
 
     @property
     def digest(self) -> str:

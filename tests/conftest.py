@@ -62,7 +62,7 @@ def make_settings(sandbox_env: dict[str, str], namespace: str, tmp_path: Path) -
 @pytest.fixture
 def registry_admin(sandbox_env: dict[str, str]) -> Iterator[Admin]:
     """The double's fault injection; cleared before and after the test."""
-    admin = Admin(sandbox_env["double_admin"])
-    admin.reset()
-    yield admin
-    admin.reset()
+    with Admin(sandbox_env["double_admin"]) as admin:
+        admin.reset()
+        yield admin
+        admin.reset()

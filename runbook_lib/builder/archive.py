@@ -67,7 +67,11 @@ def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -
             f"it is not a whole gzip tarball: {e or type(e).__name__}", where=str(archive), remedy=_REMEDY
         ) from e
     except OSError as e:
-        raise ArchiveError(f"cannot be read or unpacked: {e.strerror}", where=str(archive)) from e
+        raise ArchiveError(
+            f"cannot be read or unpacked: {e.strerror}",
+            where=str(archive),
+            remedy="check the file, and the room and rights in bin_dir",
+        ) from e
     finally:
         if not done:
             target.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from runbook_lib.errors import BuilderError, BuildFailedError, BuildTimeoutError
 from runbook_lib.progress import Sink
 
 _LONGEST_LINE = 4 << 20
+_FROM = re.compile(r"\[.*\d/\d+\] FROM ")
 _TICK = 0.5  # seconds between looks at the clock
 
 
@@ -77,8 +79,8 @@ class BuildResult:
 
     @property
     def cached(self) -> int:
-        """How many vertices came from a cache."""
-        return sum(1 for v in self.vertices if v["cached"])
+        """How many steps came from a cache. FROM is not counted: it is marked wherever its image is there."""
+        return sum(1 for v in self.vertices if v["cached"] and not _FROM.match(str(v["name"])))
 
 
 def build(
@@ -107,7 +109,9 @@ def build(
             _watch(process, progress, sink, _Clock(builder, build_timeout, stall_timeout, cancel))
             code = process.wait(timeout=stall_timeout)
         except subprocess.TimeoutExpired as e:
-            raise BuildTimeoutError("buildctl closed its output but has not ended", where="buildctl") from e
+            raise BuildTimeoutError(
+                "buildctl closed its output but has not ended", where="buildctl", remedy="build again"
+            ) from e
         finally:
             end(process)
         if code != 0:
@@ -139,7 +143,7 @@ class _Clock:
             (v.name for v in progress.vertices.values() if v.started and not v.completed), "buildctl"
         )
         if self._cancel is not None and self._cancel.is_set():
-            raise BuildFailedError("the build was cancelled", where=where)
+            raise BuildFailedError("the build was cancelled", where=where, remedy="build again when ready")
         build_timeout, stall_timeout = self._limits
         if now - self._begun > build_timeout:
             raise BuildTimeoutError(

@@ -22,6 +22,7 @@ from runbook_lib.errors import BinaryError, BuilderError, VersionSkewError
 from runbook_lib.findings import Finding, Status
 
 CONTAINER = "buildkitd"
+POD_VARIABLE = "$POD"  # stands for the pod's name in the address of a plan
 _BANNER = re.compile(r"^buildctl\s+\S*buildkit\S*\s+(v\S+)")
 _PRIVATE = "RUNBOOK_"  # parameters, and by custom the variables that credentials are in
 
@@ -91,7 +92,7 @@ class Builder:
 
     def command_line(self, *args: str) -> str:
         """The call as a person types it; options stand on lines of their own when it is long."""
-        words = [shlex.quote(word) for word in ["buildctl", "--addr", self.address, *args]]
+        words = [_quoted(word) for word in ["buildctl", "--addr", self.address, *args]]
         line = " ".join(words)
         return line if len(line) <= 100 else _folded(words)
 
@@ -134,7 +135,10 @@ class Builder:
         found = self._answer(self.run("debug", "workers", "--format", "{{json .}}", timeout=timeout))
         if not isinstance(found, list) or not found:
             raise BuilderError(
-                "the daemon has no worker", where=self.address, notebook="01_install_pod.ipynb"
+                "the daemon has no worker",
+                where=self.address,
+                remedy="read the Pod's log: no worker could be set up (mode, kernel, mounts)",
+                notebook="01_install_pod.ipynb",
             )
         return found
 
@@ -173,6 +177,11 @@ def skew(client: str, daemon: str) -> Finding:
         remedy="run notebook 03 with buildctl_sources: [pod, release] to fetch the daemon's own version",
         notebook="03_fetch_buildctl.ipynb",
     )
+
+
+def _quoted(word: str) -> str:
+    # The name of a Deployment's Pod is known only to the shell that has asked for it.
+    return f'"{word}"' if word.startswith(f"kube-pod://{POD_VARIABLE}?") else shlex.quote(word)
 
 
 def _folded(words: Sequence[str]) -> str:

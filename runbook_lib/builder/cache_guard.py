@@ -140,7 +140,7 @@ def local_lines(folder: str = "./buildkit-cache") -> str:
 def local_options(folder: Path) -> tuple[list[str], list[str]]:
     """(exports, imports) for a local cache; it is imported only where a whole one exists.
 
-    A broken index would fail the build, so it is passed over and written anew.
+    A broken index would fail the build: it is not imported, and `set_aside_broken` makes way for a new one.
     """
     exports = [joined({"type": "local", "dest": str(folder), "mode": "max"})]
     try:
@@ -148,6 +148,19 @@ def local_options(folder: Path) -> tuple[list[str], list[str]]:
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
     return exports, [joined({"type": "local", "src": str(folder)})] if whole else []
+
+
+def set_aside_broken(folder: Path) -> None:
+    """Rename a local cache's index that is no JSON object: buildctl would neither import nor replace it."""
+    index = folder / "index.json"
+    try:
+        broken = not isinstance(json.loads(index.read_text()), dict)
+    except ValueError:
+        broken = True
+    except OSError:
+        return
+    if broken:
+        index.replace(index.with_name("index.json.broken"))
 
 
 def joined(values: dict[str, str]) -> str:

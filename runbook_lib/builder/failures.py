@@ -34,7 +34,8 @@ def _row(pattern: str, kind: str, remedy: str, notebook: str = _PUSH) -> Row:
 
 TABLE = (
     _row(
-        r"dockerfile parse error|failed to read dockerfile|unknown instruction|dockerfile.*no such file",
+        r"dockerfile parse error|failed to read dockerfile|unknown instruction|dockerfile.*no such file"
+        r"|file with no instructions",
         "the Dockerfile cannot be used",
         "mend the Dockerfile, or correct the parameters dockerfile and context_dir",
     ),
@@ -60,6 +61,11 @@ TABLE = (
         r"cacheconfig|exporting cache|cache export|failed to export cache",
         "the cache export was refused",
         "the image may be pushed already; keep the cache local (parameter local_cache)",
+    ),
+    _row(
+        r"failed to resolve source metadata.*(denied|not found|insufficient_scope|\b40[134]\b|unauthorized)",
+        "an image named in FROM cannot be pulled",
+        "check its name and tag; a private image, or a mirror, needs a login too (notebook 02)",
     ),
     _row(
         r"\b40[13]\b|unauthorized|insufficient_scope|authorization failed|failed to authorize|denied"
@@ -90,6 +96,12 @@ TABLE = (
         "check the registry's name, and the pod's DNS and routes",
         _POD,
     ),
+    _row(
+        r"failed to push",
+        "the registry did not take the push",
+        "run notebook 02: it tries an upload and says what the registry answers",
+        _AUTH,
+    ),
 )
 
 
@@ -97,7 +109,9 @@ def explained(progress: Progress, code: int) -> BuildFailedError:
     """The typed error for a build that ended with a non-zero exit code."""
     vertex = progress.failed
     text = progress.error or (vertex.error if vertex else "")
-    row = next((r for r in TABLE if r.pattern.search(text)), None)
+    # A refused push often ends in "unknown: …"; the status then stands in the vertex's log only.
+    said = [text, "\n".join(vertex.log)] if vertex and "failed to push" in text else [text]
+    row = next((r for t in reversed(said) for r in TABLE if r.pattern.search(t)), None)
     kind = row.kind if row else "the build failed"
     # buildctl repeats its own and the daemon's prefixes; what is left names the cause.
     cause = text.removeprefix("failed to solve: ") or f"exit code {code}, no message"

@@ -94,10 +94,11 @@ def _one_attempt(client: httpx.Client, url: str, part: Path, sink: Sink, left: f
             at = shown = begin
             for chunk in answer.iter_raw():  # as it comes: a chunk held back would be lost by a cut
                 if at == 0 and looks_like_html(chunk):
+                    _forget(part)
                     raise DownloadError("the body is a web page, not a file", where=url, remedy=REMEDY)
                 out.write(chunk)
                 at += len(chunk)
-                _hold_limits(at, deadline, url)
+                _hold_limits(at, deadline, url, part)
                 if at - shown >= _SHOWN_EVERY:
                     shown = at
                     sink(Event(key=url, message=f"downloading {part.stem}", current=at, total=total))
@@ -116,8 +117,9 @@ def _extent(answer: httpx.Response, have: int) -> tuple[int, int]:
     return 0, int(length) if length.isdecimal() else 0
 
 
-def _hold_limits(at: int, deadline: float, url: str) -> None:
+def _hold_limits(at: int, deadline: float, url: str, part: Path) -> None:
     if at > MOST_BYTES:
+        _forget(part)
         raise DownloadError(f"the body is larger than {MOST_BYTES} bytes", where=url, remedy=REMEDY)
     if time.monotonic() > deadline:
         raise DownloadError(

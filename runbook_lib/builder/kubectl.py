@@ -78,17 +78,22 @@ def folder_of(path: Path, store: Store) -> Path:
 
     Where the binary is called otherwise (kubectl-1.37), a link is kept in the store.
     """
-    if path.name in ("kubectl", "kubectl.exe"):
-        return path.parent
-    folder = store.folder / "links" / re.sub(r"\W+", "-", str(path)).strip("-")
+    folder = planned_folder(path, store)
     link = folder / "kubectl"
-    if not link.is_symlink() or link.readlink() != path:
+    if folder != path.parent and (not link.is_symlink() or link.readlink() != path):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".kubectl-{os.getpid()}"
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(path)
         temporary.replace(link)
     return folder
+
+
+def planned_folder(path: Path, store: Store) -> Path:
+    """The folder that `folder_of` gives; nothing is made."""
+    if path.name in ("kubectl", "kubectl.exe"):
+        return path.parent
+    return store.folder / "links" / re.sub(r"\W+", "-", str(path)).strip("-")
 
 
 def skew(client: str, server: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from runbook_lib.builder import platforms
@@ -33,6 +34,11 @@ def url_of(settings: Settings, version: str) -> str:
     return f"{(settings.kubectl_url or RELEASES).rstrip('/')}/{version}/bin/{platform}/kubectl{ending}"
 
 
+def wanted(settings: Settings, server: str) -> str:
+    """The release to fetch: as the settings say, else the server's."""
+    return settings.kubectl_version or release_of(server)
+
+
 def release_of(server: str) -> str:
     """The upstream release of a server version: v1.37.2-eks-1 and v1.37.2+k3s1 are v1.37.2."""
     match = re.match(r"v\d+\.\d+\.\d+", server)
@@ -43,6 +49,18 @@ def release_of(server: str) -> str:
             remedy="give kubectl, or kubectl_version",
         )
     return match[0]
+
+
+def lines_of(settings: Settings, store: Store, version: str) -> tuple[str, ...]:
+    """The shell lines with which a person fetches and checks the release binary."""
+    url, place = shlex.quote(url_of(settings, version)), target(settings, store, version)
+    published = f"$(curl -fsSL {url}.sha256)"
+    name = shlex.quote(str(place))
+    return (
+        f"mkdir -p {shlex.quote(str(place.parent))}",
+        f"curl -fLo {name} {url}",
+        f'echo "{settings.kubectl_sha256 or published}  "{name} | sha256sum --check && chmod +x {name}',
+    )
 
 
 def fetch(settings: Settings, store: Store, version: str, folder: Path, sink: Sink) -> Fetched:

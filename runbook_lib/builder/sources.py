@@ -7,7 +7,6 @@ so that the last error lists them all.
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import shutil
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from pathlib import Path
 from runbook_lib.builder import platforms
 from runbook_lib.builder.archive import extract
 from runbook_lib.builder.buildctl import client_version
+from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
 from runbook_lib.builder.store import Fetched, Store
-from runbook_lib.builder.web import get_small
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
@@ -30,26 +29,28 @@ PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
 
 IN_POD = "/usr/bin/buildctl"  # in the official images and in those made from them
 MEMBER = "bin/buildctl"  # in the release tarball
-RELEASES = "https://github.com/moby/buildkit/releases/download"
 _COPY_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted: version (v1.2.3) and platform; and the pod that may have it."""
+    """What is wanted: version (v1.2.3) and platform; and the pod that may have it.
+
+    `pod_exec` is None in a plan that is made before there is a pod.
+    """
 
     settings: Settings
     store: Store
     version: str
     platform: str
     pod: str
-    pod_exec: PodExec
+    pod_exec: PodExec | None
     kubectl_exec: str  # how a person begins a command in the pod
 
     @property
     def target(self) -> Path:
         """Where the fetched binary belongs."""
-        return self.store.path("buildctl", self.version, self.platform, platforms.this_machine())
+        return target(self.settings, self.store, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,12 @@ class Offer:
     present: bool
     commands: tuple[str, ...]
     deliver: Callable[[Path, Sink], Fetched] | None = None
+
+
+def target(settings: Settings, store: Store, version: str) -> Path:
+    """Where buildctl of `version` belongs, for the platform that the settings name."""
+    platform = settings.client_platform or platforms.this_machine()
+    return store.path("buildctl", version, platform, platforms.this_machine())
 
 
 def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int, Offer]:
@@ -92,6 +99,10 @@ def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int
 
 def _of_pod(request: Request) -> Offer:
     where = f"pod {request.pod}"
+    if request.pod_exec is None:
+        in_pod = f'"$({request.kubectl_exec} sha256sum {IN_POD} | cut -c-64)'
+        present = request.store.look(request.target) is not None
+        return Offer("pod", request.target, where, present, _copy_lines(request, in_pod + '  "'))
     head = _answer(request, ["head", "-c", str(platforms.HEADER), IN_POD])
     found = platforms.of_header(head)
     if found != platforms.base(request.platform):
@@ -105,12 +116,7 @@ def _of_pod(request: Request) -> Offer:
         raise SourceError("the pod cannot tell the sha256 of its buildctl", where=where)
     target = request.target
     here = request.store.look(target)
-    place = shlex.quote(str(target))
-    commands = (
-        f"mkdir -p {shlex.quote(str(target.parent))}",
-        f"{request.kubectl_exec} cat {IN_POD} > {place}",
-        f"echo '{digest} '{place} | sha256sum --check && chmod +x {place}",
-    )
+    commands = _copy_lines(request, f"'{digest}  '")
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
         sink(Event("buildctl", f"copying buildctl out of {where}"))
@@ -125,6 +131,16 @@ def _of_pod(request: Request) -> Offer:
         return _install(request, copied, "pod", "sha256 computed in the pod", where)
 
     return Offer("pod", target, where, bool(here and here.sha256 == digest), commands, deliver)
+
+
+def _copy_lines(request: Request, expected: str) -> tuple[str, ...]:
+    """The copy by hand; `expected` is shell text: the sha256 and two spaces, as sha256sum reads it."""
+    place = shlex.quote(str(request.target))
+    return (
+        f"mkdir -p {shlex.quote(str(request.target.parent))}",
+        f"{request.kubectl_exec} cat {IN_POD} > {place}",
+        f"echo {expected}{place} | sha256sum --check && chmod +x {place}",
+    )
 
 
 def _of_path(request: Request) -> Offer:
@@ -170,7 +186,7 @@ def _of_release(request: Request) -> Offer:
     commands = (f"curl -fLO {url}", *_by_hand(name, request.target))
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
-        expected, checked = _expected(request.settings.buildctl_sha256, url)
+        expected, checked = expected_sha256(request.settings.buildctl_sha256, url)
         archive = request.store.downloads() / name
         got = download(url, archive, sha256=expected, checked=checked, sink=sink)
         try:
@@ -180,25 +196,6 @@ def _of_release(request: Request) -> Offer:
         return _install(request, folder / "buildctl", "release", got.checked, url)
 
     return Offer("release", request.target, url, present, commands, deliver)
-
-
-def release_url(base: str, version: str, platform: str) -> str:
-    """Address of a BuildKit release tarball, as the project names them since v0.3."""
-    return f"{base.rstrip('/')}/{version}/buildkit-{version}.{platform.replace('/', '-')}.tar.gz"
-
-
-def _expected(given: str, url: str) -> tuple[str, str]:
-    """(sha256 or "", where it is from): the parameter, else the release's provenance statement."""
-    if given:
-        return given, "buildctl_sha256"
-    name = url.rpartition("/")[2]
-    body = get_small(url.removesuffix(".tar.gz") + ".provenance.json")
-    try:
-        subjects = json.loads(body)["subject"] if body else []
-        found = next((s["digest"]["sha256"] for s in subjects if s["name"].rpartition("/")[2] == name), "")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        found = ""
-    return str(found), "the release's provenance statement"
 
 
 def _install(request: Request, binary: Path, source: str, checked: str, origin: str) -> Fetched:
@@ -219,6 +216,8 @@ def _install(request: Request, binary: Path, source: str, checked: str, origin: 
 
 
 def _answer(request: Request, command: list[str], timeout: float = 30.0) -> bytes:
+    if request.pod_exec is None:
+        raise SourceError("there is no pod yet", where=f"pod {request.pod}")
     code, out, err = request.pod_exec(command, timeout)
     if code != 0:
         said = err[:200].decode(errors="replace").strip()
@@ -230,9 +229,10 @@ def _answer(request: Request, command: list[str], timeout: float = 30.0) -> byte
 
 
 def _by_hand(archive: str, target: Path) -> tuple[str, ...]:
+    folder = shlex.quote(str(target.parent))
     return (
-        f"mkdir -p {target.parent}",
-        f"tar -xzf {archive} -C {target.parent} --strip-components=1 {MEMBER}",
+        f"mkdir -p {folder}",
+        f"tar -xzf {shlex.quote(archive)} -C {folder} --strip-components=1 {MEMBER}",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -109,6 +110,13 @@ class Store:
         looked = (self.look(note.with_name(note.name.removesuffix(".json"))) for note in notes)
         return [record for record in looked if record is not None]
 
+    def find(self, program: str, platform: str, version: str = "") -> Path | None:
+        """An intact binary for `platform`: of `version` if that is here, else the newest; None for none."""
+        names = (program, f"{program}.exe")
+        found = [r for r in self.fetched() if r.platform == platform and Path(r.path).name in names]
+        best = max(found, key=lambda r: (r.version == version, _numbers(r.version)), default=None)
+        return Path(best.path) if best else None
+
     def remove(self, record: Fetched) -> None:
         """Delete one fetched binary, its record, and the version's folder once it is empty."""
         target = Path(record.path)
@@ -130,6 +138,11 @@ def _swept(folder: Path) -> Iterator[None]:
     for left in folder.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
     yield
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """v1.22.3 as (1, 22, 3), so that v1.22 stands above v1.3."""
+    return tuple(int(n) for n in re.findall(r"\d+", version))
 
 
 def _note(path: Path) -> Path:

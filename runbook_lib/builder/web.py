@@ -43,7 +43,9 @@ def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | 
                 for chunk in answer.iter_bytes():
                     body += chunk
                     if len(body) > limit:
-                        raise DownloadError(f"the body is larger than {limit} bytes", where=url)
+                        raise DownloadError(
+                            f"the body is larger than {limit} bytes", where=url, remedy=REMEDY
+                        )
                 bodies.append(body)
 
         persist(attempt, url, timeout)

@@ -59,7 +59,7 @@ def drift_of(cluster: Cluster, wanted: Json) -> Drift:
             f"a {kind} of this name exists, was not made by the runbook, and differs: "
             + "; ".join(str(d) for d in found[:5]),
             where=objects.subject(cluster, kind, name),
-            remedy=f"choose another name, or remove it yourself: {_kubectl(cluster)} delete "
+            remedy=f"choose another name, or remove it yourself: {cluster.kubectl_words} delete "
             f"{kind.lower()} {name}",
             notebook=INSTALL,
         )
@@ -82,7 +82,8 @@ def plan_object(cluster: Cluster, wanted: Json, *, allow_replace: bool) -> Chang
         text = diff.field_by_field(drift.found)
         if not allow_replace:
             text += "\n!these fields cannot change in place: applying needs allow_replace"
-        delete = f"{_kubectl(cluster)} delete {wanted['kind'].lower()} {wanted['metadata']['name']} --wait"
+        subject = f"{wanted['kind'].lower()} {wanted['metadata']['name']}"
+        delete = f"{cluster.kubectl_words} delete {subject} --wait"
         return Change(Action.REPLACE, where, text, (delete, _apply_command(cluster, wanted)))
     return Change(Action.UPDATE, where, _update_diff(cluster, drift), (_apply_command(cluster, wanted),))
 
@@ -133,13 +134,8 @@ def _update_diff(cluster: Cluster, drift: Drift) -> str:
     return diff.unified(drift.live, result, f"{kind.lower()}/{name}")
 
 
-def _kubectl(cluster: Cluster) -> str:
-    context = f" --context={cluster.context}" if cluster.kubeconfig else ""
-    return f"kubectl{context} --namespace={cluster.namespace}"
-
-
 def _apply_command(cluster: Cluster, wanted: Json) -> str:
-    command = f"{_kubectl(cluster)} apply --server-side --field-manager={FIELD_MANAGER}"
+    command = f"{cluster.kubectl_words} apply --server-side --field-manager={FIELD_MANAGER}"
     for name in ("pod.privileged.yaml", "pod.userns.yaml", "pod.rootless.yaml", "deployment.privileged.yaml"):
         plain = load(name)
         plain["metadata"]["namespace"] = cluster.namespace

@@ -10,6 +10,7 @@ import base64
 import binascii
 import logging
 import os
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,12 @@ class Cluster:
         """(connect, read) seconds, as the client wants them."""
         return (min(5.0, self.timeout), self.timeout)
 
+    @property
+    def kubectl_words(self) -> str:
+        """How a person begins a kubectl call for this target; in a Pod kubectl finds the cluster itself."""
+        context = f" --context={shlex.quote(self.context)}" if self.kubeconfig else ""
+        return f"kubectl{context} --namespace={self.namespace}"
+
     def version(self) -> str:
         """The server's version, such as v1.37.2."""
         with explained(self.server, "/version"):
@@ -109,7 +116,9 @@ class Cluster:
         try:
             return base64.b64decode(data[key]).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise MissingCredentialError("the value is not UTF-8 text", where=where) from None
+            raise MissingCredentialError(
+                "the value is not UTF-8 text", where=where, remedy="keep the token alone under this key"
+            ) from None
 
 
 def kubeconfig_paths(settings: Settings) -> str:

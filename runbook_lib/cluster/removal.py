@@ -59,8 +59,7 @@ def targets(cluster: Cluster, settings: Settings) -> list[Target]:
 
 def plan_removal(cluster: Cluster, settings: Settings) -> list[Change]:
     """One deletion for each object that is ours."""
-    context = f" --context={cluster.context}" if cluster.kubeconfig else ""
-    head = f"kubectl{context} --namespace={cluster.namespace} delete"
+    head = f"{cluster.kubectl_words} delete"
     return [
         Change(Action.DELETE, t.subject(cluster), "", (f"{head} {t.kind.lower()} {t.name}",))
         for t in targets(cluster, settings)

@@ -48,7 +48,11 @@ def run_image(
                 name, cluster.namespace, limit_bytes=_MOST_OUTPUT, _request_timeout=cluster.request_timeout
             )
         if phase != "Succeeded":
-            raise ClusterError(f"the image's program failed: {str(output)[-500:]}", where=where)
+            raise ClusterError(
+                f"the image's program failed: {str(output)[-500:]}",
+                where=where,
+                remedy="check the image's command; it must end by itself with exit code 0",
+            )
         return str(output)
     finally:
         objects.delete(cluster, "Pod", name, grace=0)

@@ -9,8 +9,11 @@ from pathlib import Path
 from runbook_lib.registry.targets import Target
 
 
-def commands_for(target: Target, path: Path) -> tuple[str, ...]:
-    """Shell lines: the entry without docker, and docker's own way as the alternative."""
+def commands_for(target: Target, path: Path, *, alone: bool = False) -> tuple[str, ...]:
+    """Shell lines: the entry without docker, and docker's own way as the alternative.
+
+    Where the file is not there yet and is to hold this login `alone`, one line writes it whole.
+    """
     kind, _, where = target.reference.partition(":")
     token = {
         "env": f'printf %s "${where}"',
@@ -18,9 +21,15 @@ def commands_for(target: Target, path: Path) -> tuple[str, ...]:
         "secret": _from_secret(where),
     }.get(kind, 'read -rs TOKEN && printf %s "$TOKEN"')
     user, host = shlex.quote(target.username), shlex.quote(target.host)
+    login = f"{{ printf '%s:' {user}; {token}; }} | base64 | tr -d '\\n'"
+    if alone and not path.exists():
+        folder, text = shlex.quote(str(path.parent)), json.dumps({"auths": {target.host: {"auth": "%s"}}})
+        # printf is the shell's own, so the login is on no command line.
+        write = f'printf {shlex.quote(text)} "$({login})" > {shlex.quote(str(path))}'
+        return (f"mkdir -p -m 700 {folder} && ( umask 077; {write} )",)
     entry = json.dumps({"auths": {target.host: {"auth": "THE-LINE-ABOVE"}}})
     return (
-        f"{{ printf '%s:' {user}; {token}; }} | base64 | tr -d '\\n'",
+        login,
         f"# put that line into {path} as: {entry}",
         f"# or, where docker is installed: {token} | docker --config {shlex.quote(str(path.parent))} login"
         f" --username {user} --password-stdin {host}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -11,10 +10,11 @@ from runbook_lib.builder import buildctl, kubectl, kubectl_release, platforms, s
 from runbook_lib.builder.store import Store
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod, exec_in_pod
-from runbook_lib.errors import BuilderError, RunbookError, SourceError
+from runbook_lib.errors import BuilderError, PodNotReadyError, RunbookError, SourceError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
-from runbook_lib.steps.builder_access import builder_of
+from runbook_lib.steps import by_hand
+from runbook_lib.steps.builder_access import builder_of, planned_pod, wanted_version
 from runbook_lib.steps.contract import Step
 
 
@@ -58,7 +58,8 @@ class FetchBuildctl(Step):
         return Findings(found)
 
     def _plan(self) -> Plan:
-        return Plan([self._plan_kubectl(), self._plan_buildctl()])
+        setup = by_hand.kubectl_setup(self.settings, self.cluster, self.journal, fetch=False)
+        return Plan([self._plan_kubectl(), self._plan_buildctl()], setup)
 
     def _plan_kubectl(self) -> Change:
         found = self._kubectl_here()
@@ -66,19 +67,17 @@ class FetchBuildctl(Step):
             return Change(Action.NONE, f"kubectl {found}")
         url = kubectl_release.url_of(self.settings, self._release)
         target = kubectl_release.target(self.settings, self.store, self._release)
-        place = shlex.quote(str(target))
-        lines = (
-            f"mkdir -p {shlex.quote(str(target.parent))}",
-            f"curl -fLo {place} {url}",
-            f'echo "$(curl -fL {url}.sha256)  "{place} | sha256sum --check && chmod +x {place}',
-        )
+        lines = kubectl_release.lines_of(self.settings, self.store, self._release)
         return Change(Action.FETCH, f"kubectl {self._release}", f"from {url}\nto   {target}", lines)
 
     def _plan_buildctl(self) -> Change:
         chosen = sources.given(self.settings)
         if chosen is not None:
             return Change(Action.NONE, f"buildctl {chosen}")
-        request = self._request(builder_pod(self.cluster, self.settings))
+        try:
+            request = self._request(builder_pod(self.cluster, self.settings))
+        except PodNotReadyError:  # instruction mode on a bare cluster: what will be there is known
+            request = self._planned_request()
         _, offer = self._offer(request)
         if offer.present:
             return Change(Action.NONE, f"buildctl {offer.path}")
@@ -170,8 +169,7 @@ class FetchBuildctl(Step):
     # -- what the verbs share -------------------------------------------------------------------
     @cached_property
     def _release(self) -> str:
-        given = self.settings.kubectl_version
-        return given or kubectl_release.release_of(self.cluster.version())
+        return self.settings.kubectl_version or kubectl_release.release_of(self.cluster.version())
 
     def _remembered(self, fact: str) -> str:
         return str(self.journal.look_up(fact, ""))
@@ -194,9 +192,16 @@ class FetchBuildctl(Step):
 
         version = self.settings.buildctl_version or _daemon_version(in_pod, pod)
         platform = kubectl_release.platform_of(self.settings)
-        line = f"kubectl --context={self.cluster.context} --namespace={self.cluster.namespace}"
-        line += f" exec {pod} --container=buildkitd --"
+        line = by_hand.exec_words(self.settings, self.cluster, pod)
         return sources.Request(self.settings, self.store, version, platform, pod, in_pod, line)
+
+    def _planned_request(self) -> sources.Request:
+        """The request of a plan that is made before there is a Ready pod."""
+        version = wanted_version(self.settings, self.journal)
+        platform = kubectl_release.platform_of(self.settings)
+        pod = planned_pod(self.settings)
+        line = by_hand.exec_words(self.settings, self.cluster, pod)
+        return sources.Request(self.settings, self.store, version, platform, pod, None, line)
 
     def _offer(self, request: sources.Request) -> tuple[int, sources.Offer]:
         return sources.offer(request, {})

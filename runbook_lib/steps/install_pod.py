@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from runbook_lib.cluster.waits import wait_ready
 from runbook_lib.errors import NamespaceMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.steps import by_hand
 from runbook_lib.steps.contract import Step
 
 
@@ -62,7 +64,12 @@ class InstallPod(Step):
             changes.append(self._namespace_change())
         for wanted in render(self.settings):
             changes.append(plan_object(self.cluster, wanted, allow_replace=self.settings.allow_replace))
-        return Plan(changes)
+        changed = [n for n, c in enumerate(changes) if c.action is not Action.NONE]
+        if changed:
+            last = changes[changed[-1]]
+            waits = by_hand.wait_line(self.settings, self.cluster)
+            changes[changed[-1]] = replace(last, commands=(*last.commands, waits))
+        return Plan(changes, by_hand.kubectl_setup(self.settings, self.cluster, self.journal))
 
     def _namespace_change(self) -> Change:
         name = self.settings.namespace
@@ -73,7 +80,7 @@ class InstallPod(Step):
                 remedy="set create_namespace, or name one that exists",
                 notebook=self.notebook,
             )
-        command = f"kubectl --context={self.cluster.context} create namespace {name}"
+        command = f"{self.cluster.kubectl_words} create namespace {name}"
         return Change(Action.CREATE, f"Namespace {name}", f"+{name}", (command,))
 
     def _apply(self) -> Findings:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder import buildctl
 from runbook_lib.builder.build import build
+from runbook_lib.builder.buildctl import POD_VARIABLE
+from runbook_lib.builder.cache_guard import set_aside_broken
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
@@ -15,7 +18,8 @@ from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.registry.logins import encode_auth
 from runbook_lib.registry.read_back import prove_push
 from runbook_lib.registry.reference import Reference
-from runbook_lib.steps.builder_access import builder_of
+from runbook_lib.steps import by_hand
+from runbook_lib.steps.builder_access import builder_of, planned_builder
 from runbook_lib.steps.contract import Step
 from runbook_lib.steps.push_request import (
     SAMPLE_OUTPUT,
@@ -78,9 +82,12 @@ class TestPush(Step):
     def _plan(self) -> Plan:
         request = request_of(self.settings)
         guarded(self.settings, request, self.journal, ask=False)
-        builder, _, _ = builder_of(self.settings, self.cluster, self.journal)
+        builder, kubectl_path = planned_builder(self.settings, self.cluster, self.journal)
+        asked = by_hand.pod_variable_line(self.settings, self.cluster)
         commands = (
+            *by_hand.link_lines(kubectl_path, builder.kubectl_folder or kubectl_path.parent),
             *builder.setup_lines(),
+            *((asked,) if POD_VARIABLE in builder.address else ()),
             builder.command_line("debug", "info"),
             builder.command_line(*request.arguments()),
         )
@@ -91,6 +98,8 @@ class TestPush(Step):
         request = request_of(self.settings)
         caches = guarded(self.settings, request, self.journal, ask=True)
         builder, _, _ = builder_of(self.settings, self.cluster, self.journal)
+        if self.settings.local_cache:
+            set_aside_broken(Path(self.settings.local_cache).expanduser())
         done = build(
             builder,
             request,

@@ -41,6 +41,11 @@ def ensure_bridge(name: str, address: str) -> None:
     """The bridge exists, carries `address`/24 and is up; nothing changes when it already does."""
     if not _links("dev", name):
         _ip("link", "add", "name", name, "type", "bridge")
+    # Without an address of its own a bridge takes its ports' lowest: each pod that comes or goes may change
+    # it, and the other pods then send to the old one for half a minute.
+    hardware = ":".join(["02", "00", *(f"{int(part):02x}" for part in address.split("."))])
+    if _links("dev", name)[0].get("address") != hardware:
+        _ip("link", "set", "dev", name, "address", hardware)
     _ip("addr", "replace", f"{address}/24", "dev", name)
     _ip("link", "set", "dev", name, "up")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook_lib.builder.cache_guard import CacheOption, guard, joined, local_options
+from runbook_lib.builder.cache_guard import CacheOption, guard, joined, local_options, set_aside_broken
 from runbook_lib.errors import CacheRefusedError
 from runbook_lib.findings import Findings, Status
 
@@ -87,6 +87,15 @@ def test_a_local_cache_is_imported_only_when_whole(tmp_path: Path) -> None:
     assert local_options(tmp_path)[1] == []
     (tmp_path / "index.json").write_text(json.dumps({"manifests": [{}]}))
     assert local_options(tmp_path)[1] == [f"type=local,src={tmp_path}"]
+
+
+@pytest.mark.parametrize(("text", "goes"), [("{ cut", True), ("[]", True), ("{}", False), ("\xff", True)])
+def test_only_a_broken_index_is_set_aside(tmp_path: Path, text: str, goes: bool) -> None:
+    set_aside_broken(tmp_path)
+    (tmp_path / "index.json").write_text(text, encoding="latin-1")
+    set_aside_broken(tmp_path)
+    assert (tmp_path / "index.json").exists() is not goes
+    assert (tmp_path / "index.json.broken").exists() is goes
 
 
 def test_fields_with_commas_are_quoted() -> None:

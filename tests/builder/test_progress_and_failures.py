@@ -72,6 +72,13 @@ def test_a_failed_run_names_the_instruction_and_its_last_lines() -> None:
         ),
         ("dial tcp: lookup r.example on 10.0.0.10:53: no such host", "cannot reach", "01"),
         ("listing workers for Build: Unavailable: error reading from server: EOF", "connection", "01"),
+        (
+            "failed to resolve source metadata for docker.io/library/busybox:9: pull access denied",
+            "named in FROM",
+            "04",
+        ),
+        ("file with no instructions", "Dockerfile", "04"),
+        ("failed to push r.example/x:1: unknown: something new", "did not take the push", "02"),
         ("dockerfile parse error on line 1: unknown instruction: FRMO", "Dockerfile", "04"),
         ('failed to calculate checksum of ref a::b: "/x": not found', "build context", "04"),
     ],
@@ -81,6 +88,19 @@ def test_failures_name_their_kind_and_the_notebook_that_mends(text: str, kind: s
     assert kind in error.what
     assert error.notebook.startswith(notebook)
     assert error.remedy
+
+
+def test_a_push_that_ends_in_unknown_is_explained_by_its_log() -> None:
+    said = "error: unexpected status from PUT request to https://r.example/v2/x: 503 Service Unavailable\n"
+    progress, _ = fed(
+        vertex("exporting to image", started=BEGIN),
+        {"logs": [{"vertex": "sha256:exporting to image", "data": base64.b64encode(said.encode()).decode()}]},
+        vertex(
+            "exporting to image", started=BEGIN, completed=END, error="failed to push r.example/x: unknown"
+        ),
+        b"error: failed to solve: failed to push r.example/x:1: unknown: injected fault\n",
+    )
+    assert explained(progress, 1).what.startswith("the registry is busy or failing: failed to push")
 
 
 @given(st.binary(max_size=200) | st.recursive(

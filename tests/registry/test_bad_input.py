@@ -183,6 +183,20 @@ def test_an_expired_certificate_is_named(tmp_path: Path) -> None:
     assert caught.value.remedy
 
 
+def test_a_certificate_that_is_not_valid_yet_points_at_the_clock(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+    leaf = authority.issue_cert("127.0.0.1", not_before=later)
+    with (
+        tls_server(leaf) as host,
+        RegistryClient(host, None, str(tmp_path / "ca.pem"), 3) as client,
+        pytest.raises(RegistryTlsError, match="not valid yet") as caught,
+    ):
+        client.challenge()
+    assert "clock" in caught.value.remedy
+
+
 def test_a_certificate_for_another_name_is_named(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
