@@ -55,7 +55,11 @@ def test_check_and_plan_only_read(installed: Installed, site: Site) -> None:
     assert f"+  - image: {DEFAULT_IMAGE}" in installed.plan.changes[1].diff.replace(
         "- name: buildkitd\n+    ", "- "
     )
-    assert all("apply --server-side" in command for command in installed.plan.commands)
+    lines = installed.plan.commands
+    assert all(line.startswith("export ") for line in installed.plan.setup)
+    assert lines[: len(installed.plan.setup)] == installed.plan.setup
+    assert all("apply --server-side" in line for line in lines[len(installed.plan.setup) : -1])
+    assert "wait --for=condition=Ready pod/buildkitd" in lines[-1]
     assert installed.written_by_reading == []
 
 
@@ -250,4 +254,4 @@ def test_a_missing_namespace_is_named_or_made(site: Site) -> None:
     assert check.passed, str(check)
     plan = making.plan()
     assert plan.changes[0].subject == f"Namespace {name}"
-    assert f"create namespace {name}" in plan.commands[0]
+    assert f"create namespace {name}" in plan.commands[len(plan.setup)]
