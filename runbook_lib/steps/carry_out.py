@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from runbook_lib.errors import RunbookError, StepCancelledError
 from runbook_lib.findings import Findings
+from runbook_lib.journal import Entry
 from runbook_lib.plan import Plan
+from runbook_lib.settings import Settings, fields_of
 from runbook_lib.steps.contract import Step
+from runbook_lib.steps.story import finished_steps
 
 Watch = Callable[[str, Findings | Plan | None], None]
 """Told (phase, None) when a phase begins and (phase, result) when it has ended."""
@@ -24,7 +28,7 @@ def carry_out(step: Step, watch: Watch, *, finished_before: bool = False) -> str
         RunbookError: a finding blocks, or a verb failed; StepCancelledError: the reader cancelled.
     """
     begun = time.monotonic()
-    step.journal.write(step.name, "run", "started")
+    step.journal.write(step.name, "run", "started", parameters=_own(step.name, step.settings))
     try:
         status = "verified again" if finished_before and _stands(step, watch) else _work(step, watch)
     except StepCancelledError as e:
@@ -35,6 +39,18 @@ def carry_out(step: Step, watch: Watch, *, finished_before: bool = False) -> str
         raise
     _finish(step, status, begun)
     return status
+
+
+def finished_with(entries: Iterable[Entry], settings: Settings) -> set[str]:
+    """The steps whose newest run in this journal finished, and had the parameters of `settings`."""
+    entries = list(entries)
+    begun = {e.step: e.data.get("parameters") for e in entries if e.phase == "run" and e.kind == "started"}
+    return {name for name in finished_steps(entries) if begun.get(name) == _own(name, settings)}
+
+
+def _own(step: str, settings: Settings) -> dict[str, Any]:
+    values = settings.model_dump(mode="json")
+    return {name: values[name] for name in fields_of(step)}
 
 
 def _work(step: Step, watch: Watch) -> str:
