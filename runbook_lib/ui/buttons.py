@@ -23,7 +23,8 @@ def switch_in(body: w.Widget, title: str, *, opened: bool = False) -> w.ToggleBu
 
     def show(_: object = None) -> None:
         body.layout.display = "" if toggle.value else "none"
-        toggle.icon = "caret-down" if toggle.value else "caret-right"
+        # The caret is drawn by the style sheet: an icon font's letter would be read out as part of the name.
+        (toggle.add_class if toggle.value else toggle.remove_class)("bkr-open")
         toggle.tooltip = t("Fold") if toggle.value else t("Unfold")
 
     toggle.observe(show, names="value")

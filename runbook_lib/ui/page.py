@@ -106,7 +106,7 @@ class Page:
         where = w.VBox([_heading(t("Where to build")), self._target.widget]).add_class("bkr-section")
         more = fold(t("More about the registry"), form(self.choices, registry_box.MORE))
         push = w.VBox([_heading(t("Where to push")), self._registry.widget, more]).add_class("bkr-section")
-        row = w.HBox([self._all, self._cancel, self._message]).add_class("bkr-buttons bkr-go")
+        row = w.HBox([self._all, self._cancel, self._message]).add_class("bkr-buttons").add_class("bkr-go")
         cards = [c.widget for c in self.cards.values()]
         parts = [style(), title, where, push, row, self._stepper, self._outcome.widget, *cards]
         return w.VBox(parts).add_class("bkr-page")

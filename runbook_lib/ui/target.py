@@ -54,7 +54,7 @@ class TargetChooser:
                 fold(t("More about the target"), form(choices, MORE)),
             ]
         )  # fmt: skip
-        self._turn()
+        self._show()
 
     def look(self) -> None:
         """Ask all contexts, in a thread of its own: nothing else waits for them."""
@@ -83,14 +83,17 @@ class TargetChooser:
             self._choices.update({"context": change["new"]})
             self._changed()
 
-    def _turn(self, _: object = None) -> None:
+    def _turn(self, _: object) -> None:
+        self._show()
+        self._changed()
+
+    def _show(self) -> None:
         sandbox = self.profile.value == "sandbox"
         self._sandbox.layout.display = "" if sandbox else "none"
         self._cluster.layout.display = "none" if sandbox else ""
         self._hint.value = _oke_text() if self.profile.value == "oke" else ""
         if not sandbox and not self._targets:
             self.look()
-        self._changed()
 
 
 def _line(target: Target) -> str:

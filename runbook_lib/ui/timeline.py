@@ -12,11 +12,11 @@ _LONGEST_NAME = 46
 
 
 def timeline(vertices: list[dict[str, Any]]) -> str:
-    """SVG of the vertices {name, began, seconds, cached}; seconds from the first vertex's start."""
+    """SVG of the vertices {name, begin, seconds, cached}; seconds from the first vertex's start."""
     rows = [v for v in vertices if isinstance(v, dict) and v.get("name")]
     if not rows:
         return ""
-    span = max((_number(v, "began") + _number(v, "seconds") for v in rows), default=0.0) or 1.0
+    span = max((_number(v, "begin") + _number(v, "seconds") for v in rows), default=0.0) or 1.0
     scale = (_WIDTH - _NAMES - 70) / span
     height = _TOP + _ROW * len(rows) + 6
     body = "".join(_line(v, _TOP + _ROW * i, scale) for i, v in enumerate(rows))
@@ -31,7 +31,7 @@ def timeline(vertices: list[dict[str, Any]]) -> str:
 def _line(vertex: dict[str, Any], y: float, scale: float) -> str:
     name = str(vertex["name"])
     shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-    x, width = _NAMES + _number(vertex, "began") * scale, max(2.0, _number(vertex, "seconds") * scale)
+    x, width = _NAMES + _number(vertex, "begin") * scale, max(2.0, _number(vertex, "seconds") * scale)
     cached = bool(vertex.get("cached"))
     end = t("CACHED") if cached else seconds(_number(vertex, "seconds"))
     look = "bkr-svg-cached" if cached else "bkr-svg-ran"
