@@ -23,7 +23,6 @@ class Actions:
 
     def __init__(self, choices: Choices, worker: Worker, after: Callable[[str], None]) -> None:
         self._choices, self._worker, self._after = choices, worker, after
-        self.current: StepCard | None = None
 
     def verb(self, card: StepCard, verb: str) -> None:
         """Check, plan, apply or verify, by itself."""
@@ -35,7 +34,7 @@ class Actions:
 
     def step(self, card: StepCard, settings: Settings, *, finished_before: bool) -> bool:
         """Carry out one step in the thread that calls; False when it failed, which the card then shows."""
-        with self._begun(card) as run:
+        with _Run(card) as run:
             step = self._made(card, settings)
             run.status = carry_out(step, card.watch, finished_before=finished_before)
         if run.passed:
@@ -57,7 +56,7 @@ class Actions:
         self._worker.start(lambda: _ignore(work(settings)))
 
     def _verb(self, card: StepCard, verb: str, settings: Settings) -> None:
-        with self._begun(card) as run:
+        with _Run(card) as run:
             step = self._made(card, settings)
             card.watch(verb, None)
             result = getattr(step, verb)()
@@ -69,10 +68,6 @@ class Actions:
         step = card.entry.load()(settings, Journal(run_dir_of(settings)), card.live.take)
         self._worker.on_cancel(step.cancelled.set)
         return step
-
-    def _begun(self, card: StepCard) -> _Run:
-        self.current = card
-        return _Run(card)
 
 
 class _Run:

@@ -32,9 +32,14 @@ def switch_in(body: w.Widget, title: str, *, opened: bool = False) -> w.ToggleBu
     return toggle
 
 
-def fold(title: str, body: w.Widget, *, opened: bool = False) -> w.Widget:
+def fold(title: str, body: w.Widget) -> w.Widget:
     """A body with a title that opens and closes it."""
-    return w.VBox([switch_in(body, title, opened=opened), body]).add_class("bkr-fold")
+    return with_switch(switch_in(body, title), body)
+
+
+def with_switch(toggle: w.ToggleButton, body: w.Widget) -> w.Widget:
+    """A body under a toggle that its caller keeps hold of."""
+    return w.VBox([toggle, body]).add_class("bkr-fold")
 
 
 def link_to(notebook: str, text: str) -> w.Widget:

@@ -54,10 +54,7 @@ class Page:
         self._registry = RegistryBox(self.choices)
         self._target = TargetChooser(self.choices, profile, self._start_sandbox, self._turned)
         presses = Presses(self._actions.verb, self._actions.whole, self.worker.cancel)
-        self.cards = {
-            name: StepCard(name, self.choices, presses, own_fields(name), number)
-            for number, name in enumerate(DEFAULT_STEPS, 1)
-        }
+        self.cards = {name: StepCard(name, self.choices, presses, own_fields(name)) for name in DEFAULT_STEPS}
         self._all = button(t("Run all steps"), self._run_all, style="primary")
         self._cancel = button(t("Cancel"), self.worker.cancel)
         self._stepper, self._message = w.HTML(), w.HTML().add_class("bkr-message")
@@ -184,8 +181,7 @@ class Page:
         with self._drawing:
             busy = self.worker.busy
             for card in self.cards.values():
-                mine = card is self._actions.current and card.status == "running"
-                card.refresh(busy=busy, seconds=self.worker.seconds if mine else 0.0)
+                card.refresh(busy=busy)
             self._all.disabled = self._target.start.disabled = busy
             self._cancel.disabled = not busy or self.worker.cancelling
             strip = "".join(_stage(c) for c in self.cards.values())

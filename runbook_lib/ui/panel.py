@@ -44,8 +44,7 @@ class Panel:
 
     def _refresh(self) -> None:
         with self._drawing:
-            busy = self._worker.busy
-            self._card.refresh(busy=busy, seconds=self._worker.seconds if busy else 0.0)
+            self._card.refresh(busy=self._worker.busy)
 
 
 def panel_of(step: Step, language: str) -> w.Widget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +17,7 @@ from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import CATALOG, StepEntry
 from runbook_lib.steps.story import StepStory
 from runbook_lib.ui import markup
-from runbook_lib.ui.buttons import button, fold, link_to, switch_in
+from runbook_lib.ui.buttons import button, fold, link_to, switch_in, with_switch
 from runbook_lib.ui.choices import Choices
 from runbook_lib.ui.fields import form
 from runbook_lib.ui.live import Live
@@ -40,14 +41,14 @@ class Presses:
 class StepCard:
     """The widget of one step. It is told what happens and shows it; it decides nothing."""
 
-    def __init__(
-        self, name: str, choices: Choices, presses: Presses, fields: Iterable[str], number: int = 0
-    ) -> None:
+    def __init__(self, name: str, choices: Choices, presses: Presses, fields: Iterable[str]) -> None:
         self.entry: StepEntry = CATALOG[name]
         self.live = Live()
         self.status, self.phase, self.seconds = "not run", "", 0.0
         self._choices, self._presses = choices, presses
-        self._number = number
+        self._settings: w.ToggleButton | None = None
+        self._settings_open = False
+        self._began = 0.0
         self._shown: tuple[object, ...] = ()
         self._title = w.HTML().add_class("bkr-card-title")
         self._results = w.HTML().add_class("bkr-results")
@@ -88,7 +89,9 @@ class StepCard:
         """An action of this step begins: what the last one left is cleared away."""
         self.live.clear()
         self._failure.children = ()
-        self.status, self.phase = "running", ""
+        self.status, self.phase, self._began = "running", "", time.monotonic()
+        if self._settings is not None:  # the form makes room for what happens now
+            self._settings_open, self._settings.value = self._settings.value, False
         self.open(True)
 
     def watch(self, phase: str, result: Findings | Plan | None) -> None:
@@ -107,6 +110,8 @@ class StepCard:
     def end(self, status: str, seconds: float) -> None:
         """The action has ended."""
         self.status, self.phase, self.seconds = status, "", seconds
+        if self._settings is not None:
+            self._settings.value = self._settings_open
 
     def fail(self, error: RunbookError) -> None:
         """Show cause, evidence and remedy, and the ways on."""
@@ -120,12 +125,13 @@ class StepCard:
         """Unfold or fold the card."""
         self._toggle.value = wanted
 
-    def refresh(self, *, busy: bool, seconds: float = 0.0) -> None:
+    def refresh(self, *, busy: bool) -> None:
         """Draw what has changed; called from the heartbeat."""
-        shown = (busy, self.status, self.phase, round(seconds or self.seconds, 1))
+        seconds = time.monotonic() - self._began if self.status == "running" else self.seconds
+        shown = (busy, self.status, self.phase, round(seconds, 1))
         if shown != self._shown:
             self._shown = shown
-            self._title.value = self._headline(seconds or self.seconds)
+            self._title.value = self._headline(seconds)
             for one in (*self._buttons.values(), self._whole):
                 one.disabled = busy
             self._cancel.disabled = not (busy and self.status == "running")
@@ -137,7 +143,9 @@ class StepCard:
     def _parts(self, fields: list[str]) -> list[w.Widget]:
         parts: list[w.Widget] = [w.HTML(purpose_of(self.entry.name)).add_class("bkr-purpose")]
         if fields:
-            parts.append(fold(t("Settings of this step"), form(self._choices, fields)))
+            body = form(self._choices, fields)
+            self._settings = switch_in(body, t("Settings of this step"))
+            parts.append(with_switch(self._settings, body))
         row = w.HBox([*self._buttons.values(), self._whole, self._cancel]).add_class("bkr-buttons")
         return [
             *parts, row, self._failure, self._bars, self._results, self._commands,

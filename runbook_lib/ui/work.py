@@ -19,23 +19,17 @@ class Worker:
         self._lock = threading.Lock()
         self._cancel: Callable[[], None] | None = None
         self.cancelling = False
-        self._begun = self._ended = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether something is at work."""
         return self._lock.locked()
 
-    @property
-    def seconds(self) -> float:
-        """How long the work has lasted so far, or lasted in the end."""
-        return (time.monotonic() if self.busy else self._ended) - self._begun if self._begun else 0.0
-
     def start(self, work: Callable[[], None]) -> bool:
         """Begin `work` in a thread; False where something is at work already."""
         if not self._lock.acquire(blocking=False):
             return False
-        self._begun, self.cancelling, self._cancel = time.monotonic(), False, None
+        self.cancelling, self._cancel = False, None
         threading.Thread(target=self._run, args=(work,), daemon=True, name="runbook-page").start()
         threading.Thread(target=self._pulse, daemon=True, name="runbook-page-pulse").start()
         return True
@@ -61,7 +55,6 @@ class Worker:
         except Exception as e:  # noqa: BLE001 - a thread has no caller: the page is where it must show
             self._failed(_unforeseen(e))
         finally:
-            self._ended = time.monotonic()
             self._lock.release()
             self._beat()
 

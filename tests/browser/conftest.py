@@ -1,8 +1,7 @@
-"""A real browser at a real JupyterLab over the sandbox; a home of its own for each test."""
+"""A real browser at a real JupyterLab over the sandbox; nothing of one test is left for the next."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,24 +25,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bin folder that tests share which are not about fetching."""
-    return tmp_path_factory.mktemp("bin")
+def one_lab(sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    running = guided_lab.start(tmp_path_factory.mktemp("lab"), INSTANCE[1])
+    yield running
+    guided_lab.stop(running)
 
 
 @pytest.fixture
-def make_lab(sandbox_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Lab]]:
-    started: list[Lab] = []
-
-    def make(**more: str) -> Lab:
-        base = tmp_path / f"lab{len(started)}"
-        base.mkdir()
-        started.append(guided_lab.start(base, INSTANCE[1], **more))
-        return started[-1]
-
-    yield make
-    for one in started:
-        guided_lab.stop(one)
+def lab(one_lab: Lab) -> Lab:
+    """The server, with nothing in it from the test before."""
+    guided_lab.renew(one_lab)
+    return one_lab
 
 
 @pytest.fixture
@@ -83,8 +75,3 @@ def sandbox_docker_config(sandbox_env: dict[str, str]) -> Iterator[Path]:
     yield path
     if before is not None:
         path.write_bytes(before)
-
-
-def kubectl_output(sandbox: dict[str, str], *words: str) -> str:
-    command = [sandbox["kubectl"], "--kubeconfig", sandbox["kubeconfig"], *words]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60).stdout

@@ -1,4 +1,4 @@
-"""A JupyterLab of its own for one test: a clean home folder, a copy of the notebooks, a free port."""
+"""A JupyterLab of the tests' own: a clean home folder, a copy of the notebooks, a free port."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runbook_lib.steps.contract import REPOSITORY_ROOT
 
@@ -46,21 +47,11 @@ class Lab:
     def address(self, notebook: str) -> str:
         return f"{self.url}lab/tree/notebooks/{notebook}?token={TOKEN}"
 
-    def files(self) -> list[Path]:
-        return [p for p in self.base.rglob("*") if p.is_file()]
 
-
-def start(base: Path, instance: str, theme: str = "JupyterLab Light", locale: str = "", **env: str) -> Lab:
+def start(base: Path, instance: str) -> Lab:
     """Start JupyterLab below a base URL (as behind a proxy) and wait until it answers."""
-    shutil.copytree(REPOSITORY_ROOT / "notebooks", base / "work" / "notebooks")
-    (base / "home").mkdir()
-    settings = {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
-    if locale:
-        settings["@jupyterlab/translation-extension/plugin"] = {"locale": locale}
-    for name, values in settings.items():
-        path = base / "home" / ".jupyter" / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
+    for name in ("home", "work"):
+        (base / name).mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,7 +63,7 @@ def start(base: Path, instance: str, theme: str = "JupyterLab Light", locale: st
     ]  # fmt: skip
     with (base / "lab.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=_environment(base, instance, env), stdout=log, stderr=log, cwd=base / "work"
+            command, env=_environment(base, instance), stdout=log, stderr=log, cwd=base / "work"
         )
     _await(f"{url}api/status?token={TOKEN}", process, base / "lab.log")
     return Lab(base, url, process)
@@ -88,11 +79,38 @@ def stop(lab: Lab) -> None:
         lab.process.wait(timeout=5)
 
 
-def _environment(base: Path, instance: str, more: dict[str, str]) -> dict[str, str]:
+def renew(lab: Lab, theme: str = "JupyterLab Light", locale: str = "") -> None:
+    """As after a fresh clone and a fresh start: no kernel, no run, the notebooks as they are in the project.
+
+    Fetched programs stay in the home folder; a test that is about fetching empties it.
+    """
+    for kernel in _asked(lab, "api/kernels"):
+        _asked(lab, f"api/kernels/{kernel['id']}", "DELETE")
+    for folder in (lab.run_dir, lab.work / "notebooks", lab.home / ".jupyter"):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(REPOSITORY_ROOT / "notebooks", lab.work / "notebooks")
+    settings = {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
+    if locale:
+        settings["@jupyterlab/translation-extension/plugin"] = {"locale": locale}
+    for name, values in settings.items():
+        path = lab.home / ".jupyter" / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+def _asked(lab: Lab, path: str, method: str = "GET") -> Any:  # noqa: ANN401
+    headers = {"Authorization": f"token {TOKEN}"}
+    request = urllib.request.Request(f"{lab.url}{path}", method=method, headers=headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+        body = answer.read()
+    return json.loads(body) if body else None
+
+
+def _environment(base: Path, instance: str) -> dict[str, str]:
     names = ("PATH", "SANDBOX_CACHE", "PYTHONPATH")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     own = {"HOME": str(base / "home"), "LANG": "C.UTF-8", "SANDBOX_INSTANCE": instance}
-    return {**kept, **own, "RUNBOOK_RUN_DIR": str(base / "runs"), **more}
+    return {**kept, **own, "RUNBOOK_RUN_DIR": str(base / "runs")}
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

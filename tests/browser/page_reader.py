@@ -29,19 +29,37 @@ class Reader:
         self.page, self.lab = page, lab
         self.actions = 0
         self.began = 0.0
+        self.dropped = False
         self.errors: list[str] = []
         page.set_default_timeout(20_000)
         page.on("console", lambda m: self._said(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: self._said(str(e)))
 
     def _said(self, text: str) -> None:
-        if not any(q in text for q in QUIET):
+        if "ERR_NETWORK_CHANGED" in text:
+            self.dropped = True
+        elif not self.dropped and not any(q in text for q in QUIET):
             self.errors.append(text)
 
     def open(self, notebook: str = "00_start_here.ipynb") -> None:
-        self.page.goto(self.lab.address(notebook))
-        expect(self.page.locator(".jp-Notebook").first).to_be_visible(timeout=SLOW)
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("Python 3", timeout=SLOW)
+        """Chromium drops what it is loading when an interface of the host comes or goes, as with each Pod
+        of a sandbox; then the page is loaded again."""
+        for _ in range(5):
+            self.page.goto(self.lab.address(notebook))
+            if self._loaded():
+                return
+        raise AssertionError(f"JupyterLab has not loaded: {self.errors}")
+
+    def _loaded(self) -> bool:
+        status = self.page.locator("#jp-main-statusbar", has_text="| Idle")
+        for _ in range(200):
+            if status.is_visible() and self.page.locator(".jp-Notebook").first.is_visible():
+                return True
+            if self.dropped:
+                self.dropped = False
+                return False
+            self.page.wait_for_timeout(200)
+        return False
 
     def run_all(self) -> None:
         self.menu("Run", "Run All Cells")
@@ -59,7 +77,7 @@ class Reader:
 
     def restart_and_run_all(self) -> None:
         self.menu("Kernel", "Restart Kernel and Run All Cells…")
-        self.click(self.page.locator(".jp-Dialog").get_by_role("button", name="Restart"))
+        self.click(self.page.locator(".jp-Dialog").locator("button.jp-mod-accept"))
 
     def button(self, name: str) -> Locator:
         return self.guided.get_by_role("button", name=name, exact=True).first
@@ -99,9 +117,15 @@ class Reader:
         expect(self.page.locator("#jp-main-statusbar")).not_to_contain_text("Saving", timeout=SLOW)
 
     def picture(self, name: str, target: Locator | None = None) -> None:
+        """Photograph the window, or `target` whole: for that the window must be tall."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = str(SCREENSHOTS / f"{name}.png")
         if target is None:
             self.page.screenshot(path=path)
-        else:
-            target.screenshot(path=path)
+            return
+        before = self.page.viewport_size
+        assert before is not None
+        tall = round(target.evaluate("e => e.getBoundingClientRect().height")) + 400
+        self.page.set_viewport_size({"width": before["width"], "height": max(tall, before["height"])})
+        target.screenshot(path=path)
+        self.page.set_viewport_size(before)

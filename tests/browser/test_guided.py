@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import guided_lab
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
@@ -22,7 +24,6 @@ from playwright.sync_api import expect
 from runbook_lib.steps.contract import REPOSITORY_ROOT
 
 pytestmark = pytest.mark.sandbox
-Labs = Callable[..., Lab]
 Readers = Callable[..., Reader]
 STEPS = ("Install the builder", "Log in to the registry", "Fetch buildctl", "Build, push and prove it")
 PROJECT = [p for p in REPOSITORY_ROOT.iterdir() if p.is_dir() and p.name not in (".venv", ".git", "build")]
@@ -63,9 +64,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("bare_cluster", "sandbox_docker_config")
 def test_a_clean_home_to_a_verified_push(
-    make_lab: Labs, read: Readers, token: str, told: Path, capsys: pytest.CaptureFixture[str]
+    lab: Lab, read: Readers, token: str, told: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lab = make_lab(RUNBOOK_RUN_DIR=str(told))
+    shutil.rmtree(lab.home / ".local" / "share" / "buildkit-runbook", ignore_errors=True)
     reader = read(lab)
     reader.open()
     reader.run_all()
@@ -83,11 +84,12 @@ def test_a_clean_home_to_a_verified_push(
     reader.picture("guided-done-light", reader.guided)
     assert serious(reader) == []
     _copies(reader)
-    _exports_the_same_plan(reader, told, token)
+    _exports_the_same_plan(reader, lab.run_dir, token)
     reader.save()
     saved = json.loads((lab.work / "notebooks" / "00_start_here.ipynb").read_text())
     assert saved["metadata"]["widgets"], "widget state was to be saved, or this proves nothing"
-    assert traces("sandboxns/developer", token, lab.base, told, *PROJECT) == []
+    assert traces("sandboxns/developer", token, lab.base, *PROJECT) == []
+    shutil.copytree(lab.run_dir, told, dirs_exist_ok=True)
 
 
 def _copies(reader: Reader) -> None:
@@ -131,10 +133,9 @@ def _planned(run_dir: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("theme", "locale"), [("JupyterLab Dark", ""), ("JupyterLab Light", "zh_CN")])
-def test_both_themes_and_languages(
-    make_lab: Labs, read: Readers, told: Path, theme: str, locale: str
-) -> None:
-    lab = make_lab(theme=theme, locale=locale, RUNBOOK_RUN_DIR=str(told))
+def test_both_themes_and_languages(lab: Lab, read: Readers, told: Path, theme: str, locale: str) -> None:
+    guided_lab.renew(lab, theme, locale)
+    shutil.copytree(told, lab.run_dir)
     reader = read(lab, 1024, 1400)
     reader.open()
     reader.run_all()

@@ -13,16 +13,15 @@ from page_reader import SLOW, Reader
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox_docker_config")]
-Labs = Callable[..., Lab]
 Readers = Callable[..., Reader]
 INSTALL, LOGIN, PUSH = "Install the builder", "Log in to the registry", "Build, push and prove it"
 CANARY = "wr0ng-c4nary:t0ken/with+signs"
 
 
 @pytest.fixture
-def opened(make_lab: Labs, read: Readers, programs: Path) -> Reader:
+def opened(lab: Lab, read: Readers) -> Reader:
     """A page whose sandbox profile is filled in."""
-    reader = read(make_lab(RUNBOOK_BIN_DIR=str(programs)))
+    reader = read(lab)
     reader.open()
     reader.run_all()
     reader.press("Start the sandbox")
@@ -93,7 +92,7 @@ def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path:
     opened.press("Run this step", card)
     expect(bar).to_be_visible(timeout=SLOW)
     opened.page.reload()
-    expect(opened.page.locator(".jp-Notebook").first).to_be_visible(timeout=SLOW)
+    opened.open()
     opened.run_all()
     opened.expect_status(PUSH, "running", timeout=15_000)
     expect(bar).to_be_visible(timeout=15_000)
