@@ -110,6 +110,7 @@ class StepCard:
     def end(self, status: str, seconds: float) -> None:
         """The action has ended."""
         self.status, self.phase, self.seconds = status, "", seconds
+        self.live.settle()
         if self._settings is not None:
             self._settings.value = self._settings_open
 
