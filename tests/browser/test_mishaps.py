@@ -102,6 +102,7 @@ def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path:
     opened.expect_status(PUSH, "unfinished")
     opened.picture("after-kernel-restart")
     assert folder.input_value() == str(slow)
+    opened.press("Settings of this step", card)
     folder.fill("")
     opened.press("Run all steps")
     expect(opened.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)

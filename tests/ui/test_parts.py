@@ -12,11 +12,12 @@ import yaml
 
 from runbook_lib import credentials
 from runbook_lib.errors import InvalidParameterError, RunbookError, SettingsError
+from runbook_lib.journal import Journal
 from runbook_lib.progress import Event
 from runbook_lib.settings import Settings, fields_of
 from runbook_lib.settings_sources import load
 from runbook_lib.steps.catalog import DEFAULT_STEPS
-from runbook_lib.ui import guide, markup, registry_box, target
+from runbook_lib.ui import children, guide, markup, registry_box, target
 from runbook_lib.ui.choices import Choices, public
 from runbook_lib.ui.fields import Field, to_text
 from runbook_lib.ui.live import Live
@@ -163,6 +164,20 @@ def test_the_exported_profile_gives_the_same_settings(tmp_path: Path) -> None:
     path.write_text(exported(settings))
     assert load({}, str(path), environ={}) == settings.model_copy(update={"run_dir": ""})
     assert set(yaml.safe_load(path.read_text())) == set(public(settings))
+
+
+def test_the_report_of_a_page_is_written_by_a_process(tmp_path: Path) -> None:
+    with pytest.raises(RunbookError, match="no such run"):
+        children.write_report(tmp_path)
+    Journal(tmp_path).write("install_pod", "run", "started", parameters={})
+    report = children.write_report(tmp_path)
+    assert report == tmp_path / "report.html"
+    assert "Install the builder" in report.read_text()
+
+
+def test_a_sandbox_that_never_was_up_is_explained() -> None:
+    with pytest.raises(RunbookError, match="no state"):
+        children.sandbox_values("never-was-up")
 
 
 def test_only_switches_are_set_by_a_click() -> None:
