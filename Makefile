@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 demo: sandbox-up
 	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
-test: $(STAMP) lint
+test: $(STAMP) lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)

@@ -37,7 +37,7 @@ def read(cluster: Cluster, kind: str, name: str) -> Json | None:
     """
     try:
         return _request(cluster, "GET", kind, name)
-    except (ObjectMissingError, NamespaceMissingError):  # the latter where a Namespace itself is read
+    except ObjectMissingError:
         return None
     except NamespaceMissingError:
         if kind == "Namespace":
