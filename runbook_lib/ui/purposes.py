@@ -29,6 +29,11 @@ def purpose_of(step: str) -> str:
             t("A build that says success is not yet a push:"),
             t("the registry is asked for the tag, its digest and every layer."),
         ),
+        "operate": (
+            t("What runs, which version it is, how much disk its cache uses, and what its log says."),
+            t("With prune set, the plan is a preview of what would be removed."),
+            t("Builds that are running keep what they use."),
+        ),
         "clean_up": (
             t("What the runbook made is taken away again, and nothing else."),
             t("Logins and programs stay unless you ask for more."),
