@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench lab browser lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
 	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
-test: $(STAMP) lint
+test: $(STAMP) lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -34,6 +34,17 @@ bench: $(STAMP)
 	$(BIN)/python bench/pod_ready.py
 	$(BIN)/python bench/whole_run.py
 	$(BIN)/python -m sandbox reset --instance bench
+
+# The address that it prints holds the token. Behind a proxy: make lab LAB="--ServerApp.base_url=/some/path/"
+lab: $(STAMP)
+	$(BIN)/jupyter lab --config=jupyter_lab_config.py $(LAB)
+
+# What tests/browser needs beside Python packages. Debian: its own Chromium is used, nothing else is downloaded.
+browser: /usr/bin/chromium
+
+/usr/bin/chromium:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk fonts-dejavu-core
 
 sandbox-up: $(STAMP)
 	$(BIN)/python -m sandbox up

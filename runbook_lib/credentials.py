@@ -40,6 +40,9 @@ class SecretValue:
         return "SecretValue([redacted])"
 
 
+_kept: dict[str, SecretValue] = {}  # by name: see `keep`
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialReference:
     """Where a secret is. `kind` is env, file, secret or prompt; `target` what follows the colon."""
@@ -97,6 +100,8 @@ class CredentialReference:
         return SecretValue(value)
 
     def _from_env(self) -> str:
+        if self.target in _kept:
+            return _kept[self.target].reveal()
         if self.target not in os.environ:
             raise MissingCredentialError(
                 "the environment variable is not set",
@@ -118,7 +123,7 @@ class CredentialReference:
             ) from e
 
     def _from_prompt(self) -> str:
-        if not (sys.stdin and sys.stdin.isatty()) and not _in_live_kernel():
+        if not (sys.stdin and sys.stdin.isatty()) and not in_live_kernel():
             raise MissingCredentialError(
                 "nobody is here to answer a prompt",
                 where="prompt",
@@ -134,6 +139,21 @@ class CredentialReference:
                 remedy="give a reachable context, or use env:NAME or file:PATH",
             )
         return read_secret(*_secret_parts(self.target))
+
+
+def keep(name: str, value: str) -> CredentialReference:
+    """Keep a secret in this process's memory; the reference returned, `env:NAME`, finds it.
+
+    It is not put into the environment, which every child process would inherit. Elsewhere the same
+    reference reads the variable of that name.
+    """
+    _kept[names.variable(name)] = SecretValue(value)
+    return CredentialReference("env", name)
+
+
+def is_kept(name: str) -> bool:
+    """Whether `keep` has a secret under this name in this process."""
+    return name in _kept
 
 
 def learn_referenced(references: Iterable[CredentialReference]) -> None:
@@ -154,7 +174,7 @@ def _secret_parts(target: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def _in_live_kernel() -> bool:
+def in_live_kernel() -> bool:
     """True in a Jupyter kernel whose front end answers input requests (papermill's does not)."""
     try:
         from IPython.core.getipython import get_ipython

@@ -13,7 +13,8 @@ RunbookError
 ├── BuilderError            SourceError · DownloadError · ChecksumError · ArchiveError · BinaryError
 │                           VersionSkewError · BuildFailedError · BuildTimeoutError
 │                           CacheRefusedError · PushNotProvenError
-└── RunError                StepFailedError · BlockedError · JournalError · ResumeError
+└── RunError                StepFailedError · StepCancelledError · BlockedError · JournalError
+                            ResumeError
 
 Every error says what happened, where (on which object) and the remedy; `notebook` names the
 notebook that mends it, where there is one. The text of an error never holds a secret.
@@ -226,6 +227,10 @@ class RunError(RunbookError):
 
 class StepFailedError(RunError):
     """A step's notebook failed; the error names the step."""
+
+
+class StepCancelledError(RunError):
+    """The reader cancelled the step while it was at work."""
 
 
 class BlockedError(RunError):

@@ -15,7 +15,7 @@ from runbook_lib import names
 from runbook_lib.credentials import CredentialReference
 
 DEFAULT_IMAGE = "docker.io/moby/buildkit:v0.34.2"
-STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push", "clean_up")
+STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push", "operate", "clean_up")
 ALL = " ".join(STEPS)
 
 
@@ -226,6 +226,9 @@ class Settings(BaseModel):
         900.0, "seconds that the build may take in all", steps="test_push", gt=0, le=86400
     )
     stall_timeout: float = _p(120.0, "seconds without any progress", steps="test_push", gt=0, le=3600)
+
+    # -- 90 operate -----------------------------------------------------------------------------
+    prune: bool = _p(False, "remove what of the builder's cache no build is using", steps="operate")
 
     # -- 99 clean_up ----------------------------------------------------------------------------
     remove_login: bool = _p(False, "also remove the logins this runbook wrote", steps="clean_up")

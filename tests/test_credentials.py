@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import traceback
 from pathlib import Path
 
 import pytest
 
-from runbook_lib.credentials import CredentialReference, SecretValue
+from runbook_lib.credentials import CredentialReference, SecretValue, is_kept, keep
 from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
@@ -19,6 +20,15 @@ CANARY = "c4n4ry:with/colons+and=signs"
 def test_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_OF_TEST", CANARY)
     assert CredentialReference.parse("env:TOKEN_OF_TEST").resolve().reveal() == CANARY
+
+
+def test_a_kept_secret_is_found_by_its_name_and_is_not_in_the_environment() -> None:
+    reference = keep("KEPT_BY_TEST", CANARY)
+    assert str(reference) == "env:KEPT_BY_TEST"
+    assert is_kept("KEPT_BY_TEST")
+    assert CredentialReference.parse(str(reference)).resolve().reveal() == CANARY
+    assert "KEPT_BY_TEST" not in os.environ
+    assert CANARY not in redact(f"seen {CANARY}")
 
 
 def test_from_file_without_the_editors_last_newline(tmp_path: Path) -> None:

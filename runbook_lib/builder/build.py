@@ -19,7 +19,7 @@ from runbook_lib.builder.cache_guard import joined
 from runbook_lib.builder.failures import explained
 from runbook_lib.builder.process import end, start
 from runbook_lib.builder.progress_json import Progress
-from runbook_lib.errors import BuilderError, BuildFailedError, BuildTimeoutError, PushNotProvenError
+from runbook_lib.errors import BuilderError, BuildTimeoutError, PushNotProvenError, StepCancelledError
 from runbook_lib.progress import Sink
 
 _LONGEST_LINE = 4 << 20
@@ -95,7 +95,8 @@ def build(
     """Build and push. Setting `cancel` from another thread ends the build, and so does an interrupt.
 
     Raises:
-        BuildFailedError: the build failed or was cancelled; the vertex and its last lines are named.
+        BuildFailedError: the build failed; the vertex and its last lines are named.
+        StepCancelledError: `cancel` was set.
         BuildTimeoutError: not done in `build_timeout` seconds, or silent for `stall_timeout` seconds.
         PushNotProvenError: exit code 0, but no digest in the metadata.
     """
@@ -143,7 +144,9 @@ class _Clock:
             (v.name for v in progress.vertices.values() if v.started and not v.completed), "buildctl"
         )
         if self._cancel is not None and self._cancel.is_set():
-            raise BuildFailedError("the build was cancelled", where=where, remedy="build again when ready")
+            raise StepCancelledError(
+                "the build was cancelled", where=where, remedy="build again: finished steps are in the cache"
+            )
         build_timeout, stall_timeout = self._limits
         if now - self._begun > build_timeout:
             raise BuildTimeoutError(

@@ -141,6 +141,17 @@ def kubeconfig_paths(settings: Settings) -> str:
     return os.pathsep.join(c for c in candidates if c and Path(c).expanduser().is_file())
 
 
+def context_names(settings: Settings) -> tuple[list[str], str]:
+    """(names of the contexts of the kubeconfig, the current one or "").
+
+    Raises:
+        ContextNotFoundError: no kubeconfig, or one that cannot be read.
+    """
+    merged = _merged(kubeconfig_paths(settings), settings)
+    names = [str(c.get("name")) for c in merged["contexts"] if isinstance(c, dict)]
+    return names, str(merged.get("current-context") or "")
+
+
 def _merged(paths: str, settings: Settings) -> dict[str, Any]:
     remedy = "write one with `oci ce cluster create-kubeconfig`, or set the parameter kubeconfig"
     if not paths:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.api_errors import INSTALL
@@ -51,6 +52,40 @@ def version(cluster: Cluster, pod: str) -> str:
     """
     match = _VERSION.search(_run(cluster, pod, ["buildctl", "debug", "info"]).stdout.decode(errors="replace"))
     return match[1] if match else ""
+
+
+def cache_records(cluster: Cluster, pod: str) -> list[dict[str, Any]]:
+    """The records of the daemon's cache as it reports them: `id`, `size` (bytes), `inUse`, `description`.
+
+    Raises:
+        PodNotReadyError: buildctl fails in the Pod, or does not answer in JSON.
+    """
+    return _listed(cluster, pod, ["buildctl", "du", "--format", "{{json .}}"])
+
+
+def prune(cluster: Cluster, pod: str) -> list[dict[str, Any]]:
+    """Remove the records that no build is using; returns those that were removed.
+
+    Raises:
+        PodNotReadyError: see `cache_records`.
+    """
+    return _listed(cluster, pod, ["buildctl", "prune", "--all", "--format", "{{json .}}"])
+
+
+def _listed(cluster: Cluster, pod: str, command: list[str]) -> list[dict[str, Any]]:
+    """The records that `command` prints: as one list (`du`) or one after the other (`prune`), or none."""
+    text = _run(cluster, pod, command).stdout.decode(errors="replace").strip()
+    try:
+        values = [json.loads(line) for line in text.splitlines()]
+    except ValueError as e:
+        raise PodNotReadyError(
+            f"`{' '.join(command[:2])}` does not answer in JSON: {text[:120]}",
+            where=objects.subject(cluster, "Pod", pod),
+            remedy="use a newer builder image",
+            notebook=INSTALL,
+        ) from e
+    flat = [r for value in values for r in (value if isinstance(value, list) else [value])]
+    return [r for r in flat if isinstance(r, dict)]
 
 
 def _run(cluster: Cluster, pod: str, command: list[str]) -> ExecResult:

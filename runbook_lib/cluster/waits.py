@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 
 from runbook_lib.cluster import objects, signals
@@ -13,7 +14,13 @@ from runbook_lib.cluster.labels import CONTAINER
 from runbook_lib.cluster.objects import Json
 from runbook_lib.cluster.pods import candidates, is_ready
 from runbook_lib.cluster.watcher import Watcher
-from runbook_lib.errors import ClusterError, ClusterWaitError, PermissionMissingError, PodNotReadyError
+from runbook_lib.errors import (
+    ClusterError,
+    ClusterWaitError,
+    PermissionMissingError,
+    PodNotReadyError,
+    StepCancelledError,
+)
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
 
@@ -83,7 +90,12 @@ class _Wait:
 
 
 def wait_ready(
-    cluster: Cluster, settings: Settings, sink: Sink, timeout: float, before: Json | None = None
+    cluster: Cluster,
+    settings: Settings,
+    sink: Sink,
+    timeout: float,
+    before: Json | None = None,
+    cancel: threading.Event | None = None,
 ) -> Json:
     """Wait until the builder's Pod is Ready and return it, showing what happens through `sink`.
 
@@ -93,6 +105,7 @@ def wait_ready(
     Raises:
         PodNotReadyError: a final diagnosis, or time ran out with a diagnosis.
         ClusterWaitError: time ran out and nothing explains why.
+        StepCancelledError: `cancel` was set.
         ClusterError: the API server refused or did not answer.
     """
     state = _Wait(cluster, settings, sink, before)
@@ -107,6 +120,9 @@ def wait_ready(
                 sink(Event("builder", f"{settings.name}: Ready after {state.age():.1f} s", done=True))
                 return pod
             causes = state.causes(pod)
+            if cancel is not None and cancel.is_set():
+                what = f"the wait was cancelled after {state.age():.0f} s"
+                raise StepCancelledError(what, where=settings.name, remedy="run it again to go on waiting")
             if any(c.final for c in causes) or state.age() > timeout:
                 raise _not_ready(state, causes, pod, timeout)
             _next_change(state, watcher)

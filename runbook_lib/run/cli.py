@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from runbook_lib.errors import ResumeError, RunbookError, SettingsError
+from runbook_lib.journal import FILE_NAME
 from runbook_lib.redaction import redact
 from runbook_lib.run import cells, options, report
 from runbook_lib.run.folder import RunFolder, runs_dir
@@ -177,9 +179,11 @@ def _folder(settings: Settings, name: str) -> RunFolder:
     try:
         return RunFolder.find(runs_dir(settings), name)
     except ResumeError:
-        if name or not interactive.is_dir():
+        # The folder of interactive notebooks or of the guided page has a journal and no run.json.
+        named = Path(name).expanduser().resolve() if name else interactive
+        if not (named / FILE_NAME).is_file():
             raise
-        return RunFolder(interactive)
+        return RunFolder(named)
 
 
 def _ended(outcome: RunOutcome) -> int:

@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.errors import ResumeError
-from runbook_lib.journal import Journal
 from runbook_lib.run.folder import RunFolder
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import validate
 from runbook_lib.steps.catalog import entry_of
-
-_FINISHED = ("done", "verified again")
-
-
-def finished_steps(journal: Journal) -> set[str]:
-    """The steps whose newest run in this journal finished. A memory only: they are verified again."""
-    last = {e.step: str(e.data.get("status")) for e in journal.entries() if _is_end(e.phase, e.kind)}
-    return {step for step, status in last.items() if status in _FINISHED}
 
 
 def stored_run(folder: RunFolder, given: Settings) -> tuple[Settings, tuple[str, ...]]:
@@ -36,10 +27,6 @@ def stored_run(folder: RunFolder, given: Settings) -> tuple[Settings, tuple[str,
     if not steps:
         raise ResumeError("it names no steps", where=str(folder.path), remedy="start a new run")
     return stored, steps
-
-
-def _is_end(phase: str, kind: str) -> bool:
-    return phase == "run" and kind == "finished"
 
 
 def _refuse_changes(folder: RunFolder, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -19,10 +19,10 @@ from runbook_lib.progress import silent_sink
 from runbook_lib.run import cells, failure, report
 from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.processes import end_processes, sweep_orphans
-from runbook_lib.run.resume import finished_steps
 from runbook_lib.run.watch import Tail, Watcher
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry, entry_of
+from runbook_lib.steps.story import finished_steps
 
 _TICK = 0.1  # seconds between two looks at the journal
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,7 +78,7 @@ class Run:
         try:
             for orphan in sweep_orphans():
                 self._watcher.note(f"ended what a dead run had left behind: {orphan}")
-            done = finished_steps(self.journal) if resumed else set()
+            done = finished_steps(self.journal.entries()) if resumed else set()
             with self._signals():
                 self._all(steps, done)
         except KeyboardInterrupt:

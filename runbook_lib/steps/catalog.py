@@ -34,6 +34,7 @@ CATALOG: dict[str, StepEntry] = {
         StepEntry("configure_auth", "ConfigureAuth", "02_configure_auth.ipynb", "Log in to the registry"),
         StepEntry("fetch_buildctl", "FetchBuildctl", "03_fetch_buildctl.ipynb", "Fetch buildctl"),
         StepEntry("test_push", "TestPush", "04_test_push.ipynb", "Build, push and prove it"),
+        StepEntry("operate", "Operate", "90_operate.ipynb", "Look after the builder"),
         StepEntry("clean_up", "CleanUp", "99_clean_up.ipynb", "Clean up"),
     )
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from runbook_lib.errors import RunbookError
+from runbook_lib.errors import RunbookError, StepCancelledError
 from runbook_lib.findings import Findings
 from runbook_lib.journal import Journal
 from runbook_lib.plan import Plan
@@ -23,7 +24,8 @@ class Step(ABC):
     """One step over one frozen settings object and one run journal.
 
     Subclasses write the four `_verbs`; callers use the public ones, which journal what was found
-    and how long it took. `sink` receives live events.
+    and how long it took. `sink` receives live events. Setting `cancelled` from another thread ends a
+    running verb at its next event or tick; nothing that it has already changed is undone.
     """
 
     name: ClassVar[str]
@@ -31,6 +33,7 @@ class Step(ABC):
     title: ClassVar[str]
 
     def __init__(self, settings: Settings, journal: Journal | None = None, sink: Sink = print_sink) -> None:
+        self.cancelled = threading.Event()
         self.settings = settings
         self.journal = journal or Journal(run_dir_of(settings))
         self._sink = sink
@@ -52,14 +55,25 @@ class Step(ABC):
         return self._verb("verify", self._verify)
 
     def emit(self, event: Event) -> None:
-        """Send a live event to the watcher and to the journal (for watchers in other processes)."""
+        """Send a live event to the watcher and to the journal (for watchers in other processes).
+
+        Raises:
+            StepCancelledError: the reader has cancelled.
+        """
         self._sink(event)
         self.journal.write(self.name, "", "event", **event.as_record())
+        self._stop_if_cancelled()
+
+    def _stop_if_cancelled(self) -> None:
+        if self.cancelled.is_set():
+            remedy = "run it again: what was done already is found and kept"
+            raise StepCancelledError("it was cancelled", where=self.title, remedy=remedy)
 
     def _verb(self, phase: str, work: Callable[[], Result]) -> Result:
         begun = time.monotonic()
         self.journal.write(self.name, phase, "started")
         try:
+            self._stop_if_cancelled()
             result = work()
         except RunbookError as e:
             self.journal.write(self.name, phase, "error", **_error_record(e), seconds=_since(begun))

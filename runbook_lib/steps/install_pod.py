@@ -103,7 +103,7 @@ class InstallPod(Step):
             found.append(Finding(Status.OK, subject, action.value))
             actions.add(action)
         old = before[0] if action is Action.UPDATE and self._restarts(before) else None
-        pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old)
+        pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old, self.cancelled)
         name = str(pod["metadata"]["name"])
         took = None if actions == {Action.NONE} else round(time.monotonic() - begun, 2)
         self.journal.fact(

@@ -106,6 +106,7 @@ class TestPush(Step):
             sink=self.emit,
             build_timeout=self.settings.build_timeout,
             stall_timeout=self.settings.stall_timeout,
+            cancel=self.cancelled,
         )
         self.journal.fact(
             self.name,

@@ -1,0 +1,12 @@
+"""JupyterLab as `make lab` opens it: loopback only, with a token, and no pop-up in the way."""
+
+from pathlib import Path
+
+c = get_config()  # type: ignore[name-defined] # noqa: F821 - Jupyter gives it
+
+c.ServerApp.ip = "127.0.0.1"
+c.ServerApp.open_browser = False
+c.ServerApp.root_dir = str(Path(__file__).resolve().parent)
+c.ServerApp.allow_root = True  # the sandbox needs root; without root this changes nothing
+c.LabApp.news_url = None
+c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"

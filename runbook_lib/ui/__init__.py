@@ -1,0 +1,42 @@
+"""The guided page and the step panels: widgets over the steps, with no step logic of their own.
+
+Nothing heavy is imported before one of the functions is called: headless notebooks import this, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runbook_lib.credentials import in_live_kernel
+from runbook_lib.steps.contract import Step
+
+_NOBODY = "The panel shows only where somebody watches; this run goes on without it."
+
+
+class _Line:
+    """What stands in for a page where nobody could click: one line of text."""
+
+    def __repr__(self) -> str:
+        return _NOBODY
+
+
+def guide(language: str = "", sandbox: str = "") -> Any:  # noqa: ANN401
+    """The guided page; in one kernel always the same one, so that a reloaded browser finds it at work.
+
+    `language`: en or zh_CN; empty: JupyterLab's own, else the system's. `sandbox`: the instance that the
+    page starts; empty: $SANDBOX_INSTANCE, else default.
+    """
+    if not in_live_kernel():
+        return _Line()
+    from runbook_lib.ui.page import the_page
+
+    return the_page(language, sandbox)
+
+
+def panel(step: Step, language: str = "") -> Any:  # noqa: ANN401
+    """A small panel over one step, with the parameters of its notebook; a line of text when headless."""
+    if not in_live_kernel():
+        return _Line()
+    from runbook_lib.ui.panel import panel_of
+
+    return panel_of(step, language)

@@ -1,0 +1,53 @@
+"""One step's panel, for the notebook of that step."""
+
+from __future__ import annotations
+
+import threading
+
+import ipywidgets as w
+
+from runbook_lib.errors import RunbookError
+from runbook_lib.settings import fields_of
+from runbook_lib.steps.contract import Step
+from runbook_lib.steps.story import tell
+from runbook_lib.ui import texts
+from runbook_lib.ui.actions import Actions
+from runbook_lib.ui.choices import Choices
+from runbook_lib.ui.registry_box import RegistryBox
+from runbook_lib.ui.step_card import Presses, StepCard
+from runbook_lib.ui.style import style
+from runbook_lib.ui.work import Worker
+
+
+class Panel:
+    """A card that is open from the start, over the parameters of the notebook's cell."""
+
+    def __init__(self, step: Step) -> None:
+        choices = Choices(step.settings.model_dump(mode="json", exclude_unset=True))
+        self._drawing = threading.Lock()
+        self._worker = Worker(self._refresh, self._failed)
+        actions = Actions(choices, self._worker, lambda _: None)
+        presses = Presses(actions.verb, actions.whole, self._worker.cancel)
+        parts: list[w.Widget] = [style()]
+        fields = list(fields_of(step.name))
+        if step.name == "configure_auth":
+            box = RegistryBox(choices)
+            parts.append(box.secret)
+        self._card = StepCard(step.name, choices, presses, fields)
+        stories, _ = tell(step.journal.entries(), [step.name])
+        self._card.remember(stories[step.name])
+        self._card.open(True)
+        self.widget = w.VBox([*parts, self._card.widget]).add_class("bkr-page bkr-panel")
+
+    def _failed(self, error: RunbookError) -> None:
+        self._card.fail(error)
+
+    def _refresh(self) -> None:
+        with self._drawing:
+            self._card.refresh(busy=self._worker.busy)
+
+
+def panel_of(step: Step, language: str) -> w.Widget:
+    """A panel over `step`'s settings; pressing its buttons changes no cell of the notebook."""
+    texts.use(language)
+    return Panel(step).widget

@@ -1,0 +1,109 @@
+"""What goes wrong on the page: a wrong token, a bad image, a cancelled build, a reload, a dead kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from canaries import forms_of, hits
+from guided_lab import Lab
+from on_sandbox import run_kubectl
+from page_reader import SLOW, Reader
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox_docker_config")]
+Readers = Callable[..., Reader]
+INSTALL, LOGIN, PUSH = "Install the builder", "Log in to the registry", "Build, push and prove it"
+CANARY = "wr0ng-c4nary:t0ken/with+signs"
+
+
+@pytest.fixture
+def opened(lab: Lab, read: Readers) -> Reader:
+    """A page whose sandbox profile is filled in."""
+    reader = read(lab)
+    reader.open()
+    reader.run_all()
+    reader.press("Start the sandbox")
+    expect(reader.guided.get_by_text("The sandbox is running.")).to_be_visible(timeout=SLOW)
+    expect(reader.button("Run all steps")).to_be_enabled(timeout=SLOW)
+    return reader
+
+
+@pytest.fixture
+def broken(sandbox_env: dict[str, str]) -> Iterator[str]:
+    yield "buildkit-broken"
+    run_kubectl(sandbox_env, "delete", "namespace", "buildkit-broken", "--ignore-not-found", "--wait=false")
+
+
+def test_a_wrong_token_then_the_right_one(opened: Reader, token: str) -> None:
+    opened.give_token(CANARY)
+    opened.press("Run all steps")
+    opened.expect_status(LOGIN, "failed")
+    failure = opened.card(LOGIN).locator(".bkr-failure")
+    expect(failure).to_contain_text("Remedy")
+    opened.picture("wrong-token", opened.card(LOGIN))
+    opened.give_token(token)
+    opened.press("Run all steps")
+    expect(opened.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)
+    opened.expect_status(INSTALL, "verified again")
+    opened.save()
+    assert hits(opened.lab.base, forms_of("sandboxns/developer", CANARY)) == []
+
+
+def test_an_image_that_cannot_be_pulled_is_explained_and_mended(opened: Reader, broken: str) -> None:
+    opened.fill("namespace", broken)
+    opened.open_card(INSTALL)
+    card = opened.card(INSTALL)
+    opened.press("Settings of this step", card)
+    image = card.get_by_label("image", exact=True)
+    good = image.input_value()
+    image.fill("docker.io/moby/buildkit:v9.9.9 oops")
+    expect(card.locator(".bkr-fault")).to_be_visible()
+    opened.picture("invalid-while-typing", card)
+    image.fill("docker.io/moby/buildkit:v9.9.9")
+    expect(card.locator(".bkr-fault")).to_have_count(0)
+    opened.press("Run this step", card)
+    opened.expect_status(INSTALL, "failed")
+    expect(card.locator(".bkr-failure")).to_contain_text("v9.9.9")
+    expect(card.locator(".bkr-failure")).to_contain_text("Remedy")
+    opened.picture("image-cannot-be-pulled", card)
+    image.fill(good)
+    opened.press("Run this step", card)
+    opened.expect_status(INSTALL, "done")
+
+
+def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "Dockerfile").write_text("FROM docker.io/library/busybox\nRUN echo begun && sleep 60\n")
+    opened.open_card(PUSH)
+    card = opened.card(PUSH)
+    opened.press("Settings of this step", card)
+    folder = card.get_by_label("context dir", exact=True)
+    folder.fill(str(slow))
+    opened.press("Run all steps")
+    bar = card.locator(".bkr-bar-moving", has_text="sleep 60")
+    expect(bar).to_be_visible(timeout=SLOW)
+    opened.picture("build-in-progress", card)
+    card.get_by_role("button", name="Cancel").click()
+    opened.expect_status(PUSH, "interrupted", timeout=15_000)
+
+    opened.press("Run this step", card)
+    expect(bar).to_be_visible(timeout=SLOW)
+    opened.page.reload()
+    opened.open()
+    opened.run_all()
+    opened.expect_status(PUSH, "running", timeout=15_000)
+    expect(bar).to_be_visible(timeout=15_000)
+
+    opened.restart_and_run_all()
+    expect(opened.guided.get_by_text("A run was cut short here.")).to_be_visible(timeout=SLOW)
+    opened.expect_status(PUSH, "unfinished")
+    opened.picture("after-kernel-restart")
+    assert folder.input_value() == str(slow)
+    opened.press("Settings of this step", card)
+    folder.fill("")
+    opened.press("Run all steps")
+    expect(opened.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)
+    opened.expect_status(INSTALL, "verified again")
