@@ -6,6 +6,7 @@ Prints what the step's error says as the last line; exit code 0 proven, 1 a type
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,4 +36,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # as runbook_lib/__main__.py does
