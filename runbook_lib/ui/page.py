@@ -10,7 +10,7 @@ from runbook_lib.credentials import is_kept
 from runbook_lib.errors import RunbookError, SettingsError
 from runbook_lib.journal import Journal
 from runbook_lib.settings import Settings, fields_of
-from runbook_lib.settings_sources import load
+from runbook_lib.settings_sources import default_of, load
 from runbook_lib.steps.carry_out import finished_with
 from runbook_lib.steps.catalog import DEFAULT_STEPS
 from runbook_lib.steps.contract import run_dir_of
@@ -18,7 +18,7 @@ from runbook_lib.steps.story import FINISHED, tell
 from runbook_lib.ui import children, markup, registry_box, target, texts
 from runbook_lib.ui.actions import PAGE, Actions
 from runbook_lib.ui.buttons import button, fold
-from runbook_lib.ui.choices import Choices, public
+from runbook_lib.ui.choices import Choices
 from runbook_lib.ui.fields import form
 from runbook_lib.ui.outcome import EXPORT, Outcome, exported
 from runbook_lib.ui.registry_box import RegistryBox
@@ -29,6 +29,11 @@ from runbook_lib.ui.texts import t
 from runbook_lib.ui.work import Worker
 
 _DEMO = {"namespace": "buildkit-demo", "create_namespace": True}
+# What the sandbox's profile fills in, by `python -m sandbox env`.
+_FILLED = (
+    *_DEMO, "kubeconfig", "context", "registry", "registry_ca", "registry_username", "registry_credential",
+    "docker_config", "mirrors", "kubectl",
+)  # fmt: skip
 _page: Page | None = None
 
 
@@ -48,11 +53,11 @@ class Page:
         self.language, self._sandbox = language, sandbox
         self._drawing = threading.Lock()
         given = load()
-        profile = self._recalled(given)
+        self._profile = self._recalled(given)
         self.worker = Worker(self.refresh, self._failed)
         self._actions = Actions(self.choices, self.worker, self._after)
         self._registry = RegistryBox(self.choices)
-        self._target = TargetChooser(self.choices, profile, self._start_sandbox, self._turned)
+        self._target = TargetChooser(self.choices, self._profile, self._start_sandbox, self._turned)
         presses = Presses(self._actions.verb, self._actions.whole, self.worker.cancel)
         self.cards = {name: StepCard(name, self.choices, presses, own_fields(name)) for name in DEFAULT_STEPS}
         self._all = button(t("Run all steps"), self._run_all, style="primary")
@@ -106,7 +111,7 @@ class Page:
         row = w.HBox([self._all, self._cancel, self._message]).add_class("bkr-buttons").add_class("bkr-go")
         cards = [c.widget for c in self.cards.values()]
         parts = [style(), title, where, push, row, self._stepper, self._outcome.widget, *cards]
-        return w.VBox(parts).add_class("bkr-page")
+        return w.VBox(parts).add_class("bkr-page").add_class("bkr-guide")
 
     # -- presses --------------------------------------------------------------------------------
     def _start_sandbox(self) -> None:
@@ -161,12 +166,10 @@ class Page:
         self._outcome.show_export(path)
 
     def _turned(self) -> None:
-        """Another profile or context: what was filled in for the sandbox must not go there."""
-        profile = self._target.profile.value
-        if profile != "sandbox" and self.choices.get("namespace") == _DEMO["namespace"]:
-            blank = Settings()
-            fresh = {name: getattr(blank, name) for name in public(self.choices.settings())}
-            self.choices.update(fresh)
+        """Another profile: what was filled in for the sandbox, its token too, must not go elsewhere."""
+        before, self._profile = self._profile, self._target.profile.value
+        if before == "sandbox" != self._profile:
+            self.choices.update({name: default_of(name) for name in _FILLED})
 
     # -- display --------------------------------------------------------------------------------
     def _say(self, text: str) -> None:

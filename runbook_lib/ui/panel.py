@@ -37,7 +37,7 @@ class Panel:
         stories, _ = tell(step.journal.entries(), [step.name])
         self._card.remember(stories[step.name])
         self._card.open(True)
-        self.widget = w.VBox([*parts, self._card.widget]).add_class("bkr-page bkr-panel")
+        self.widget = w.VBox([*parts, self._card.widget]).add_class("bkr-page").add_class("bkr-panel")
 
     def _failed(self, error: RunbookError) -> None:
         self._card.fail(error)

@@ -84,8 +84,9 @@ class TargetChooser:
             self._changed()
 
     def _turn(self, _: object) -> None:
-        self._show()
+        self._targets = ()  # another profile may mean another kubeconfig
         self._changed()
+        self._show()
 
     def _show(self) -> None:
         sandbox = self.profile.value == "sandbox"
@@ -100,7 +101,7 @@ def _line(target: Target) -> str:
     mark = "✗" if target.problem else "✓"
     if target.problem:
         return f"{mark} {target.context} · {t('not reachable')}"
-    nodes = t("{count} nodes", count=target.nodes) if target.nodes >= 0 else t("nodes not readable")
+    nodes = t("nodes: {count}", count=target.nodes) if target.nodes >= 0 else t("nodes not readable")
     return " · ".join([f"{mark} {target.context}", target.version, *target.runtimes, nodes])
 
 

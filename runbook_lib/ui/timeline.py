@@ -8,7 +8,7 @@ from runbook_lib.ui.markup import esc, seconds
 from runbook_lib.ui.texts import t
 
 _WIDTH, _NAMES, _ROW, _TOP = 900, 330, 22, 26
-_LONGEST_NAME = 46
+_LONGEST_NAME = 43
 
 
 def timeline(vertices: list[dict[str, Any]]) -> str:

@@ -147,3 +147,16 @@ def test_both_themes_and_languages(lab: Lab, read: Readers, told: Path, theme: s
     assert serious(reader) == []
     overflow = reader.guided.evaluate("e => e.scrollWidth - e.clientWidth")
     assert overflow <= 1, "the page must fit 1024 px"
+
+
+def test_a_step_notebook_has_a_panel_of_its_own(lab: Lab, read: Readers) -> None:
+    reader = read(lab)
+    reader.open("01_install_pod.ipynb")
+    reader.run_all()
+    expect(reader.page.locator(".bkr-panel")).to_be_visible(timeout=SLOW)
+    reader.press("Check", reader.card(STEPS[0]))
+    failed = reader.card(STEPS[0]).locator(".bkr-findings .bkr-fail")
+    expect(failed.first).to_be_visible(timeout=SLOW)
+    expect(reader.card(STEPS[0])).to_contain_text("there is no kubeconfig")
+    reader.picture("panel", reader.guided)
+    assert serious(reader) == []

@@ -30,6 +30,8 @@ function render({ model, el }) {
   model.on("change", show);
   show();
   el.append(label, input, note);
+  // "Run All Cells" leaves the reader at the last cell; the guided page is what they came for.
+  setTimeout(() => el.closest(".bkr-guide")?.scrollIntoView({ block: "start" }), 500);
   return () => {
     input.value = "";
     model.off("change", show);
