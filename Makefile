@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench lab browser lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults lab browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
 	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
-test: $(STAMP) lint browser
+test: $(STAMP) lint browser programs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -34,6 +34,15 @@ bench: $(STAMP)
 	$(BIN)/python bench/pod_ready.py
 	$(BIN)/python bench/whole_run.py
 	$(BIN)/python -m sandbox reset --instance bench
+
+# Every fault at every step and phase. ROUNDS=3 for more; ONLY="test_push apply" for some.
+ROUNDS ?= 1
+faults: $(STAMP)
+	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY)
+
+# What the sandbox runs; the first time this takes as long as building Kubernetes does.
+programs: $(STAMP)
+	$(BIN)/python -m sandbox.build --quiet
 
 # The address that it prints holds the token. Behind a proxy: make lab LAB="--ServerApp.base_url=/some/path/"
 lab: $(STAMP)

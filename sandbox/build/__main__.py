@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"any of {', '.join(TOOLS)} (default all)")
     parser.add_argument("--binaries", choices=["build", "release"], help="where programs come from")
     parser.add_argument("--verify", action="store_true", help="compare every byte with the recorded digests")
+    parser.add_argument("--quiet", action="store_true", help="do not list the programs")
     options = parser.parse_args(arguments)
     try:
         programs = ensure_tools(
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    for name, path in programs.items():
+    for name, path in programs.items() if not options.quiet else ():
         print(f"{name}\t{path}")
     return 0
 

@@ -27,7 +27,8 @@ def main() -> int:
         step.apply().require("apply")
         step.verify().require("verify")
     except RunbookError as e:
-        print(f"{type(e).__name__}: {e.what}" + ("" if e.remedy else " [NO REMEDY]"))
+        said = " ".join(e.what.split())
+        print(f"{type(e).__name__}: {said}" + ("" if e.remedy else " [NO REMEDY]"))
         return 1
     except Exception as e:  # noqa: BLE001  what must never come out: it is counted as a defect
         print(f"UNTYPED {type(e).__name__}: {e}")

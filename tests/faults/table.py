@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,16 +57,24 @@ def _runner(world: World, case: int) -> bool:
 
 
 def _delete_pod(world: World, _case: int) -> bool:
-    words = ("-n", "faults", "delete", "pod", "buildkitd", "--grace-period=0", "--force", "--wait=false")
+    words = (
+        "-n",
+        world.namespace,
+        "delete",
+        "pod",
+        "buildkitd",
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
+    )
     return world.kubectl(*words, check=False).returncode == 0
 
 
 def _evict(world: World, _case: int) -> bool:
-    server = "/api/v1/namespaces/faults/pods/buildkitd/eviction"
+    server = f"/api/v1/namespaces/{world.namespace}/pods/buildkitd/eviction"
     body = world.folder / "eviction.json"
-    body.write_text(
-        '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"buildkitd","namespace":"faults"}}'
-    )
+    metadata = {"name": "buildkitd", "namespace": world.namespace}
+    body.write_text(json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}))
     return world.kubectl("create", "--raw", server, "-f", str(body), check=False).returncode == 0
 
 

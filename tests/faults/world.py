@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class World:
 
     instance: str
     folder: Path
+    namespace: str = field(default_factory=lambda: f"faults-{os.urandom(3).hex()}")
 
     @property
     def layout(self) -> Layout:
@@ -61,15 +62,13 @@ class World:
         context = self.folder / "context"
         context.mkdir(parents=True, exist_ok=True)
         (context / "Dockerfile").write_text(BUILD)
-        done = self.kubectl("create", "namespace", "faults", check=False)
-        if done.returncode and "AlreadyExists" not in done.stderr:
-            raise RuntimeError(done.stderr)
+        self.kubectl("create", "namespace", self.namespace)
 
     def parameters(self, number: int) -> dict[str, Any]:
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
         env = self._env()
         values: dict[str, Any] = {name: env[name.upper()] for name in _NAMES}
-        values |= {"mirrors": json.loads(env["MIRRORS"]), "namespace": "faults", **_LIMITS}
+        values |= {"mirrors": json.loads(env["MIRRORS"]), "namespace": self.namespace, **_LIMITS}
         values |= {name: str(self.folder / name) for name in ("docker_config", "bin_dir")}
         values |= {"context_dir": str(self.folder / "context"), "build_args": {"ROUND": str(number)}}
         values |= {"repository": "sandboxns/faults/hello", "tags": [f"n{number}"]}
@@ -91,7 +90,7 @@ class World:
     def undo(self, step: str) -> None:
         """Take away what `step` makes, so that it has something to do."""
         if step == "install_pod":
-            self.kubectl("-n", "faults", "delete", "pod", "buildkitd", "--now", "--ignore-not-found")
+            self.kubectl("-n", self.namespace, "delete", "pod", "buildkitd", "--now", "--ignore-not-found")
         if step == "configure_auth":
             shutil.rmtree(self.folder / "docker_config", ignore_errors=True)
         if step == "fetch_buildctl":

@@ -1,0 +1,43 @@
+"""A few faults of the table in every test run; `make faults` strikes with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from harness import heal, run_case
+from on_sandbox import INSTANCE
+from table import cases
+from world import World
+
+pytestmark = pytest.mark.sandbox
+
+CHOSEN = (
+    ("test_push", "apply", "SIGKILL apiserver"),
+    ("test_push", "apply", "SIGKILL buildkitd"),
+    ("test_push", "apply", "registry cuts uploads after 100 bytes"),
+)
+
+
+@pytest.fixture(scope="module")
+def world(sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    found = World(INSTANCE[1], tmp_path_factory.mktemp("faults"))
+    found.prepare()
+    heal(found, 0, upto="test_push")
+    yield found
+    found.sandbox("up")
+    found.kubectl("delete", "namespace", found.namespace, "--wait=false")
+
+
+@pytest.mark.parametrize(("step", "phase", "name"), CHOSEN)
+def test_a_fault_ends_in_proof_or_in_one_typed_error(world: World, step: str, phase: str, name: str) -> None:
+    number = 1 + CHOSEN.index((step, phase, name))
+    fault = next(f for s, p, f in cases() if (s, p, f.name) == (step, phase, name))
+    result = run_case(world, number, step, phase, fault)
+    assert result.is_good, result
+    assert result.struck, result
+
+
+def test_the_table_has_every_step_and_phase() -> None:
+    assert len({(s, p) for s, p, _ in cases()}) == 12
+    assert len(cases()) > 200
