@@ -104,7 +104,7 @@ class Page:
     def _assembled(self) -> w.Widget:
         promise = markup.esc(t("From a bare cluster to a proven push"))
         how = markup.esc(t("Choose where, give a token, press one button. Each step can be looked into."))
-        title = w.HTML(f'<div class="bkr-hero"><h1>{promise}</h1><p>{how}</p></div>')
+        title = w.HTML(f'<div class="bkr-hero"><h1 tabindex="-1">{promise}</h1><p>{how}</p></div>')
         where = w.VBox([_heading(t("Where to build")), self._target.widget]).add_class("bkr-section")
         more = fold(t("More about the registry"), form(self.choices, registry_box.MORE))
         push = w.VBox([_heading(t("Where to push")), self._registry.widget, more]).add_class("bkr-section")

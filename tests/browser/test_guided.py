@@ -85,6 +85,10 @@ def test_a_clean_home_to_a_verified_push(
     assert serious(reader) == []
     _copies(reader)
     _exports_the_same_plan(reader, lab.run_dir, token)
+    for closed in reader.guided.locator(".bkr-toggle:not(.bkr-open)").all()[::-1]:
+        closed.click()
+    assert reader.guided.get_by_role("textbox").count() > 20, "everything was to be unfolded"
+    assert reader.nameless() == []
     reader.save()
     saved = json.loads((lab.work / "notebooks" / "00_start_here.ipynb").read_text())
     assert saved["metadata"]["widgets"], "widget state was to be saved, or this proves nothing"
