@@ -153,14 +153,24 @@ def test_both_themes_and_languages(lab: Lab, read: Readers, told: Path, theme: s
     assert overflow <= 1, "the page must fit 1024 px"
 
 
-def test_a_step_notebook_has_a_panel_of_its_own(lab: Lab, read: Readers) -> None:
+def test_a_step_notebook_has_a_panel_of_its_own_in_the_language_of_its_parameter(
+    lab: Lab, read: Readers
+) -> None:
+    notebook = lab.work / "notebooks" / "01_install_pod.ipynb"
+    text = notebook.read_text()
+    assert text.count('language = \\"\\"') == 1
+    notebook.write_text(text.replace('language = \\"\\"', 'language = \\"zh_CN\\"'))
     reader = read(lab)
-    reader.open("01_install_pod.ipynb")
+    reader.open(notebook.name)
     reader.run_all()
     expect(reader.page.locator(".bkr-panel")).to_be_visible(timeout=SLOW)
-    reader.press("Check", reader.card(STEPS[0]))
-    failed = reader.card(STEPS[0]).locator(".bkr-findings .bkr-fail")
-    expect(failed.first).to_be_visible(timeout=SLOW)
-    expect(reader.card(STEPS[0])).to_contain_text("there is no kubeconfig")
-    reader.picture("panel", reader.guided)
+    expect(reader.guided.locator(".bkr-narrative")).to_contain_text(
+        "构建会在自己的容器内挂载文件系统并启动容器"
+    )
+    card = reader.card("安装构建器")
+    reader.press("检查", card)
+    expect(card.locator(".bkr-findings .bkr-fail").first).to_be_visible(timeout=SLOW)
+    expect(card).to_contain_text("there is no kubeconfig")
+    reader.picture("panel-zh", reader.guided)
     assert serious(reader) == []
+    assert reader.nameless() == []
