@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench lab browser lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench lab app browser lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -36,8 +36,15 @@ bench: $(STAMP)
 	$(BIN)/python -m sandbox reset --instance bench
 
 # The address that it prints holds the token. Behind a proxy: make lab LAB="--ServerApp.base_url=/some/path/"
+# The layout is a workspace of its own, made anew each time; the reader's other workspaces stay as they are.
 lab: $(STAMP)
+	$(BIN)/jupyter lab workspaces import guided.jupyterlab-workspace
 	$(BIN)/jupyter lab --config=jupyter_lab_config.py $(LAB)
+
+# The guided page alone, without cells or code, by Voila. Only this one notebook is served: Voila runs what it shows.
+app: $(STAMP)
+	$(BIN)/voila --Voila.ip=127.0.0.1 --token --no-browser --VoilaConfiguration.show_tracebacks=False \
+		$(APP) notebooks/00_start_here.ipynb
 
 # What tests/browser needs beside Python packages. Debian: its own Chromium is used, nothing else is downloaded.
 browser: /usr/bin/chromium

@@ -9,4 +9,4 @@ c.ServerApp.open_browser = False
 c.ServerApp.root_dir = str(Path(__file__).resolve().parent)
 c.ServerApp.allow_root = True  # the sandbox needs root; without root this changes nothing
 c.LabApp.news_url = None
-c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.LabApp.default_url = "/lab/workspaces/guided"  # laid out by guided.jupyterlab-workspace

@@ -67,8 +67,12 @@ def test_a_clean_home_to_a_verified_push(
     lab: Lab, read: Readers, token: str, told: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(lab.home / ".local" / "share" / "buildkit-runbook", ignore_errors=True)
+    guided_lab.lay_out(lab)
     reader = read(lab)
-    reader.open()
+    reader.open("")
+    files = reader.page.locator(".jp-DirListing-itemText")
+    expect(files.first).to_have_text("00_start_here.ipynb")
+    reader.picture("as-it-opens")
     reader.run_all()
     reader.give_token(token)
     reader.press("Run all steps")
