@@ -27,6 +27,7 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
 	touch $@
 
 bench: $(STAMP)
