@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults lab browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults lab app browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -27,6 +27,7 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
 	touch $@
 
 bench: $(STAMP)
@@ -45,8 +46,15 @@ programs: $(STAMP)
 	$(BIN)/python -m sandbox.build --quiet
 
 # The address that it prints holds the token. Behind a proxy: make lab LAB="--ServerApp.base_url=/some/path/"
+# The layout is a workspace of its own, made anew each time; the reader's other workspaces stay as they are.
 lab: $(STAMP)
+	$(BIN)/jupyter lab workspaces import guided.jupyterlab-workspace
 	$(BIN)/jupyter lab --config=jupyter_lab_config.py $(LAB)
+
+# The guided page alone, without cells or code, by Voila. Only this one notebook is served: Voila runs what it shows.
+app: $(STAMP)
+	$(BIN)/voila --Voila.ip=127.0.0.1 --token --no-browser --VoilaConfiguration.show_tracebacks=False \
+		$(APP) notebooks/00_start_here.ipynb
 
 # What tests/browser needs beside Python packages. Debian: its own Chromium is used, nothing else is downloaded.
 browser: /usr/bin/chromium

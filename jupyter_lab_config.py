@@ -9,4 +9,8 @@ c.ServerApp.open_browser = False
 c.ServerApp.root_dir = str(Path(__file__).resolve().parent)
 c.ServerApp.allow_root = True  # the sandbox needs root; without root this changes nothing
 c.LabApp.news_url = None
-c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.LabApp.default_url = "/lab/workspaces/guided"  # laid out by guided.jupyterlab-workspace
+
+# Voila belongs to `make app`, which serves the guided page alone. Here, opening an address would be enough to
+# run any notebook, the one that cleans up included.
+c.ServerApp.jpserver_extensions = {"voila.server_extension": False}

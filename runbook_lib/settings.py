@@ -96,6 +96,9 @@ class Settings(BaseModel):
     )
     run_dir: str = _p("", "folder of the journal and reports; empty: runs/interactive")
     request_timeout: float = _p(15.0, "seconds that one API or registry request may take", gt=0, le=300)
+    language: Literal["", "en", "zh_CN"] = _p(
+        "", "language of the guided texts, en or zh_CN; empty: JupyterLab's, else the system's"
+    )
 
     # -- 01 install_pod -----------------------------------------------------------------------
     mode: Literal["privileged", "userns", "rootless"] = _p(

@@ -5,6 +5,7 @@ Nothing heavy is imported before one of the functions is called: headless notebo
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from runbook_lib.credentials import in_live_kernel
@@ -20,13 +21,18 @@ class _Line:
         return _NOBODY
 
 
+def _watched() -> bool:
+    """Whether somebody can click: in a kernel that takes input, or in Voila's, whose page has no cells."""
+    return in_live_kernel() or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+
+
 def guide(language: str = "", sandbox: str = "") -> Any:  # noqa: ANN401
     """The guided page; in one kernel always the same one, so that a reloaded browser finds it at work.
 
     `language`: en or zh_CN; empty: JupyterLab's own, else the system's. `sandbox`: the instance that the
     page starts; empty: $SANDBOX_INSTANCE, else default.
     """
-    if not in_live_kernel():
+    if not _watched():
         return _Line()
     from runbook_lib.ui.page import the_page
 
@@ -34,8 +40,11 @@ def guide(language: str = "", sandbox: str = "") -> Any:  # noqa: ANN401
 
 
 def panel(step: Step, language: str = "") -> Any:  # noqa: ANN401
-    """A small panel over one step, with the parameters of its notebook; a line of text when headless."""
-    if not in_live_kernel():
+    """A small panel over one step, with the parameters of its notebook; a line of text when headless.
+
+    `language`: en or zh_CN; empty: the notebook's parameter of that name, else as for the page.
+    """
+    if not _watched():
         return _Line()
     from runbook_lib.ui.panel import panel_of
 

@@ -40,9 +40,9 @@ _page: Page | None = None
 def the_page(language: str, sandbox: str) -> w.Widget:
     """The page of this kernel. A page at work is never replaced: whoever comes back finds it at work."""
     global _page  # noqa: PLW0603
-    before = texts.use(language)
-    if _page is None or (_page.language != before and not _page.worker.busy):
-        _page = Page(before, sandbox or children.default_instance())
+    chosen = texts.use(language or load().language)
+    if _page is None or (_page.language != chosen and not _page.worker.busy):
+        _page = Page(chosen, sandbox or children.default_instance())
     return _page.widget
 
 
@@ -104,7 +104,7 @@ class Page:
     def _assembled(self) -> w.Widget:
         promise = markup.esc(t("From a bare cluster to a proven push"))
         how = markup.esc(t("Choose where, give a token, press one button. Each step can be looked into."))
-        title = w.HTML(f'<div class="bkr-hero"><h1>{promise}</h1><p>{how}</p></div>')
+        title = w.HTML(f'<div class="bkr-hero"><h1 tabindex="-1">{promise}</h1><p>{how}</p></div>')
         where = w.VBox([_heading(t("Where to build")), self._target.widget]).add_class("bkr-section")
         more = fold(t("More about the registry"), form(self.choices, registry_box.MORE))
         push = w.VBox([_heading(t("Where to push")), self._registry.widget, more]).add_class("bkr-section")
@@ -196,7 +196,7 @@ class Page:
 
 def own_fields(step: str) -> list[str]:
     """The parameters in the form of this step's card: those that stand nowhere before it on the page."""
-    above = {"context", "namespace", *target.MORE, *registry_box.FIELDS, *registry_box.MORE}
+    above = {"context", "namespace", "language", *target.MORE, *registry_box.FIELDS, *registry_box.MORE}
     for earlier in DEFAULT_STEPS[: DEFAULT_STEPS.index(step)]:
         above |= set(fields_of(earlier))
     return [name for name in fields_of(step) if name not in above]

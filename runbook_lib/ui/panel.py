@@ -12,24 +12,27 @@ from runbook_lib.steps.contract import Step
 from runbook_lib.steps.story import tell
 from runbook_lib.ui import texts
 from runbook_lib.ui.actions import Actions
+from runbook_lib.ui.buttons import switch_in, with_switch
 from runbook_lib.ui.choices import Choices
+from runbook_lib.ui.narratives import narrative_of
 from runbook_lib.ui.registry_box import RegistryBox
 from runbook_lib.ui.step_card import Presses, StepCard
 from runbook_lib.ui.style import style
+from runbook_lib.ui.texts import t
 from runbook_lib.ui.work import Worker
 
 
 class Panel:
     """A card that is open from the start, over the parameters of the notebook's cell."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, language: str) -> None:
         choices = Choices(step.settings.model_dump(mode="json", exclude_unset=True))
         self._drawing = threading.Lock()
         self._worker = Worker(self._refresh, self._failed)
         actions = Actions(choices, self._worker, lambda _: None)
         presses = Presses(actions.verb, actions.whole, self._worker.cancel)
-        parts: list[w.Widget] = [style()]
-        fields = list(fields_of(step.name))
+        parts: list[w.Widget] = [style(), _narrative(step.name, opened=language != "en")]
+        fields = [name for name in fields_of(step.name) if name != "language"]
         if step.name == "configure_auth":
             box = RegistryBox(choices)
             parts.append(box.secret)
@@ -49,5 +52,10 @@ class Panel:
 
 def panel_of(step: Step, language: str) -> w.Widget:
     """A panel over `step`'s settings; pressing its buttons changes no cell of the notebook."""
-    texts.use(language)
-    return Panel(step).widget
+    return Panel(step, texts.use(language or step.settings.language)).widget
+
+
+def _narrative(step: str, *, opened: bool) -> w.Widget:
+    """What the notebook's prose says; open where that prose is in another language than the reader's."""
+    body = w.HTML(narrative_of(step)).add_class("bkr-narrative")
+    return with_switch(switch_in(body, t("About this step"), opened=opened), body)

@@ -45,6 +45,9 @@ class Lab:
         return self.base / "runs"
 
     def address(self, notebook: str) -> str:
+        """Where a notebook opens; "" is where `make lab` opens, once it is laid out."""
+        if not notebook:
+            return f"{self.url}lab/workspaces/guided?token={TOKEN}"
         return f"{self.url}lab/tree/notebooks/{notebook}?token={TOKEN}"
 
 
@@ -96,6 +99,15 @@ def renew(lab: Lab, theme: str = "JupyterLab Light", locale: str = "") -> None:
         path = lab.home / ".jupyter" / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
+
+
+def lay_out(lab: Lab) -> None:
+    """Do what `make lab` does before it starts the server."""
+    command = [sys.executable, "-m", "jupyter", "lab", "workspaces", "import"]
+    layout = str(REPOSITORY_ROOT / "guided.jupyterlab-workspace")
+    subprocess.run(
+        [*command, layout], env=_environment(lab.base, ""), check=True, capture_output=True, timeout=60
+    )
 
 
 def _asked(lab: Lab, path: str, method: str = "GET") -> Any:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -19,6 +20,17 @@ ARGUMENTS = [
 QUIET = (  # said by JupyterLab itself, on any notebook
     "Workspace", "404", "ResizeObserver", "CodeMirror", "preloaded using link preload", "translation",
 )  # fmt: skip
+_CONTROL = re.compile(r"\s*- '?(button|textbox|combobox|checkbox|radio|link|progressbar|log)\b")
+_NAMED = re.compile(r"""\s*- '?\w+ ["/]""")
+_FOCUSED = """() => {
+  const e = document.activeElement, look = getComputedStyle(e), box = e.getBoundingClientRect();
+  const page = document.querySelector(".bkr-page");
+  return {
+    name: e.labels?.[0]?.innerText || e.innerText || e.className, inside: page.contains(e),
+    outline: `${look.outlineStyle} ${look.outlineWidth}`,
+    top: Math.round(box.top - page.getBoundingClientRect().top + box.height / 2),
+  };
+}"""
 SLOW = 90_000  # milliseconds: the longest that any single thing may take here
 
 
@@ -111,6 +123,40 @@ class Reader:
     def expect_status(self, title: str, status: str, timeout: float = SLOW) -> None:
         chip = self.card(title).locator(".bkr-card-title .bkr-chip")
         expect(chip).to_contain_text(status, timeout=timeout)
+
+    def tab_to(self, role: str, name: str, *, back: bool = False) -> list[str]:
+        """Go by Tab (or back by Shift+Tab) to a control; returns the names that were passed.
+
+        On the way every stop must show that it has the focus, and lie below the last one, or beside it.
+        """
+        wanted = self.guided.get_by_role(role, name=name, exact=True).first  # type: ignore[arg-type]
+        passed: list[str] = []
+        last = 0.0
+        for _ in range(40):
+            self.page.keyboard.press("Shift+Tab" if back else "Tab")
+            stop = self.page.evaluate(_FOCUSED)
+            assert stop["inside"], f"the focus left the page after {passed}"
+            assert stop["outline"] == "solid 2px", f"no visible focus on {stop['name']}: {stop['outline']}"
+            assert not passed or (stop["top"] <= last if back else stop["top"] >= last), (
+                passed,
+                stop["name"],
+            )
+            last = stop["top"]
+            passed.append(stop["name"])
+            if wanted.evaluate("e => e === document.activeElement"):
+                return passed
+        raise AssertionError(f"{name} was not reached: {passed}")
+
+    def strike(self, *keys: str) -> None:
+        """Keys, one after the other, wherever the focus is."""
+        self.actions += 1
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def nameless(self) -> list[str]:
+        """The controls of the page for which a screen reader has no name."""
+        lines = self.guided.aria_snapshot().splitlines()
+        return [line for line in lines if _CONTROL.match(line) and not _NAMED.match(line)]
 
     def save(self) -> None:
         self.menu("File", "Save Notebook")

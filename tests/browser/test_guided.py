@@ -67,8 +67,12 @@ def test_a_clean_home_to_a_verified_push(
     lab: Lab, read: Readers, token: str, told: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(lab.home / ".local" / "share" / "buildkit-runbook", ignore_errors=True)
+    guided_lab.lay_out(lab)
     reader = read(lab)
-    reader.open()
+    reader.open("")
+    files = reader.page.locator(".jp-DirListing-itemText")
+    expect(files.first).to_have_text("00_start_here.ipynb")
+    reader.picture("as-it-opens")
     reader.run_all()
     reader.give_token(token)
     reader.press("Run all steps")
@@ -85,6 +89,10 @@ def test_a_clean_home_to_a_verified_push(
     assert serious(reader) == []
     _copies(reader)
     _exports_the_same_plan(reader, lab.run_dir, token)
+    for closed in reader.guided.locator(".bkr-toggle:not(.bkr-open)").all()[::-1]:
+        closed.click()
+    assert reader.guided.get_by_role("textbox").count() > 20, "everything was to be unfolded"
+    assert reader.nameless() == []
     reader.save()
     saved = json.loads((lab.work / "notebooks" / "00_start_here.ipynb").read_text())
     assert saved["metadata"]["widgets"], "widget state was to be saved, or this proves nothing"
@@ -149,14 +157,24 @@ def test_both_themes_and_languages(lab: Lab, read: Readers, told: Path, theme: s
     assert overflow <= 1, "the page must fit 1024 px"
 
 
-def test_a_step_notebook_has_a_panel_of_its_own(lab: Lab, read: Readers) -> None:
+def test_a_step_notebook_has_a_panel_of_its_own_in_the_language_of_its_parameter(
+    lab: Lab, read: Readers
+) -> None:
+    notebook = lab.work / "notebooks" / "01_install_pod.ipynb"
+    text = notebook.read_text()
+    assert text.count('language = \\"\\"') == 1
+    notebook.write_text(text.replace('language = \\"\\"', 'language = \\"zh_CN\\"'))
     reader = read(lab)
-    reader.open("01_install_pod.ipynb")
+    reader.open(notebook.name)
     reader.run_all()
     expect(reader.page.locator(".bkr-panel")).to_be_visible(timeout=SLOW)
-    reader.press("Check", reader.card(STEPS[0]))
-    failed = reader.card(STEPS[0]).locator(".bkr-findings .bkr-fail")
-    expect(failed.first).to_be_visible(timeout=SLOW)
-    expect(reader.card(STEPS[0])).to_contain_text("there is no kubeconfig")
-    reader.picture("panel", reader.guided)
+    expect(reader.guided.locator(".bkr-narrative")).to_contain_text(
+        "构建会在自己的容器内挂载文件系统并启动容器"
+    )
+    card = reader.card("安装构建器")
+    reader.press("检查", card)
+    expect(card.locator(".bkr-findings .bkr-fail").first).to_be_visible(timeout=SLOW)
+    expect(card).to_contain_text("there is no kubeconfig")
+    reader.picture("panel-zh", reader.guided)
     assert serious(reader) == []
+    assert reader.nameless() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,23 +37,39 @@ def broken(sandbox_env: dict[str, str]) -> Iterator[str]:
     run_kubectl(sandbox_env, "delete", "namespace", "buildkit-broken", "--ignore-not-found", "--wait=false")
 
 
-def test_a_wrong_token_then_the_right_one(opened: Reader, token: str) -> None:
-    opened.give_token(CANARY)
-    opened.press("Run all steps")
-    opened.expect_status(LOGIN, "failed")
-    failure = opened.card(LOGIN).locator(".bkr-failure")
-    expect(failure).to_contain_text("Remedy")
-    opened.picture("wrong-token", opened.card(LOGIN))
-    opened.give_token(token)
-    opened.press("Run all steps")
-    expect(opened.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)
-    opened.expect_status(INSTALL, "verified again")
-    opened.save()
-    assert hits(opened.lab.base, forms_of("sandboxns/developer", CANARY)) == []
+def test_a_wrong_token_then_the_right_one_by_keyboard_alone(lab: Lab, read: Readers, token: str) -> None:
+    reader = read(lab)
+    reader.open()
+    reader.run_all()
+    expect(reader.guided.locator("h1")).to_be_focused()
+    passed = reader.tab_to("textbox", "auth token")
+    assert passed[0] == "Try it in the sandbox"
+    assert passed.index("Start the sandbox") < passed.index("namespace") < passed.index("registry")
+    reader.page.keyboard.type(CANARY)
+    reader.strike("Enter")
+    reader.tab_to("button", "Run all steps")
+    reader.picture("keyboard-focus")
+    reader.strike("Enter")
+    reader.expect_status(LOGIN, "failed")
+    expect(reader.card(LOGIN).locator(".bkr-failure")).to_contain_text("Remedy")
+    reader.picture("wrong-token", reader.card(LOGIN))
+    expect(reader.button("Run all steps")).to_be_enabled(timeout=SLOW)
+    reader.tab_to("textbox", "auth token", back=True)
+    reader.page.keyboard.type(token)
+    reader.strike("Enter")
+    reader.tab_to("button", "Run all steps")
+    reader.strike("Space")
+    expect(reader.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)
+    reader.expect_status(INSTALL, "verified again")
+    reader.save()
+    assert hits(lab.base, forms_of("sandboxns/developer", CANARY)) == []
 
 
 def test_an_image_that_cannot_be_pulled_is_explained_and_mended(opened: Reader, broken: str) -> None:
     opened.fill("namespace", broken)
+    opened.press("More about the target")
+    create = opened.guided.get_by_label("create namespace", exact=True)
+    create.uncheck()
     opened.open_card(INSTALL)
     card = opened.card(INSTALL)
     opened.press("Settings of this step", card)
@@ -65,12 +82,31 @@ def test_an_image_that_cannot_be_pulled_is_explained_and_mended(opened: Reader, 
     expect(card.locator(".bkr-fault")).to_have_count(0)
     opened.press("Run this step", card)
     opened.expect_status(INSTALL, "failed")
-    expect(card.locator(".bkr-failure")).to_contain_text("v9.9.9")
+    opened.picture("remedy-by-a-click", card)
+    opened.press("Set create_namespace and run this step again", card)
+    expect(card.locator(".bkr-failure")).to_contain_text("v9.9.9", timeout=SLOW)
+    expect(create).to_be_checked()
     expect(card.locator(".bkr-failure")).to_contain_text("Remedy")
     opened.picture("image-cannot-be-pulled", card)
+    _leads_to_the_notebook(opened)
     image.fill(good)
     opened.press("Run this step", card)
     opened.expect_status(INSTALL, "done")
+
+
+def _leads_to_the_notebook(reader: Reader) -> None:
+    """A push that lacks something names the notebook that brings it; the link opens beside the page."""
+    reader.open_card(PUSH)
+    reader.press("Run this step", reader.card(PUSH))
+    reader.expect_status(PUSH, "failed")
+    reader.picture("link-to-the-notebook", reader.card(PUSH))
+    link = reader.card(PUSH).get_by_role("link", name=re.compile(r"^Open 0\d_\w+\.ipynb$"))
+    notebook = link.inner_text().removeprefix("Open ")
+    reader.click(link)
+    opened = reader.page.locator("#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current")
+    expect(opened).to_contain_text(notebook)
+    reader.click(reader.page.locator("#jp-main-dock-panel .lm-TabBar-tab", has_text="00_start_here.ipynb"))
+    expect(reader.guided).to_be_visible()
 
 
 def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path: Path) -> None:

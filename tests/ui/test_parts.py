@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 import yaml
+from on_sandbox import INSTANCE
 
 from runbook_lib import credentials
 from runbook_lib.errors import InvalidParameterError, RunbookError, SettingsError
 from runbook_lib.journal import Journal
 from runbook_lib.progress import Event
 from runbook_lib.settings import Settings, fields_of
-from runbook_lib.settings_sources import load
+from runbook_lib.settings_sources import default_of, load
 from runbook_lib.steps.catalog import DEFAULT_STEPS
 from runbook_lib.ui import children, guide, markup, registry_box, target
 from runbook_lib.ui.choices import Choices, public
 from runbook_lib.ui.fields import Field, to_text
 from runbook_lib.ui.live import Live
 from runbook_lib.ui.outcome import exported
-from runbook_lib.ui.page import own_fields
+from runbook_lib.ui.page import _FILLED, Page, own_fields
 from runbook_lib.ui.registry_box import VARIABLE, RegistryBox
 from runbook_lib.ui.step_card import safe_remedy
 from runbook_lib.ui.timeline import timeline
@@ -78,7 +79,33 @@ def test_every_parameter_of_the_four_steps_stands_on_the_page_once() -> None:
     above = ["context", "namespace", *target.MORE, *registry_box.FIELDS, *registry_box.MORE]
     shown = above + [name for step in DEFAULT_STEPS for name in own_fields(step)]
     assert len(shown) == len(set(shown))
-    assert set(shown) == {name for step in DEFAULT_STEPS for name in fields_of(step)}
+    assert set(shown) == {name for step in DEFAULT_STEPS for name in fields_of(step)} - {"language"}
+
+
+def test_nothing_of_the_sandbox_goes_with_the_reader_to_another_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOK_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    page = Page("en", "any")
+    filled = {
+        "kubeconfig": "/sandbox/kubeconfig", "context": "sandbox", "registry": "localhost:5000",
+        "registry_ca": "/sandbox/ca.pem", "registry_username": "sandboxns/developer",
+        "registry_credential": "file:/sandbox/token", "docker_config": "/sandbox/docker",
+        "mirrors": {"docker.io": ["localhost:5001"]}, "kubectl": "/sandbox/kubectl",
+        "namespace": "buildkit-demo", "create_namespace": True,
+    }  # fmt: skip
+    page.choices.update(filled)
+    page._target.profile.value = "other"
+    assert {name: page.choices.get(name) for name in filled} == {n: default_of(n) for n in filled}
+    page.choices.update({"registry": "iad.ocir.io"})
+    page._target.profile.value = "oke"
+    assert page.choices.get("registry") == "iad.ocir.io", "what the reader typed stays"
+
+
+@pytest.mark.sandbox
+def test_every_name_that_the_sandbox_fills_in_is_cleared(sandbox_env: dict[str, str]) -> None:
+    assert set(children.sandbox_values(INSTANCE[1])) <= set(_FILLED)
 
 
 def test_nothing_from_outside_becomes_markup() -> None:

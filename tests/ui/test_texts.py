@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import html
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from babel.messages.pofile import read_po
@@ -18,6 +20,7 @@ from runbook_lib.steps.catalog import CATALOG
 from runbook_lib.steps.contract import REPOSITORY_ROOT
 from runbook_lib.steps.story import FINISHED, PHASES
 from runbook_lib.ui import texts
+from runbook_lib.ui.narratives import NARRATIVES, narrative_of
 from runbook_lib.ui.step_card import VERBS
 
 LANGUAGES = [name for name in texts.languages() if name != "en"]
@@ -38,6 +41,7 @@ def wanted() -> set[str]:
     found = set(in_the_code()) | {e.title for e in CATALOG.values()} | {v.capitalize() for v in VERBS}
     for name, info in Settings.model_fields.items():
         found |= {name.replace("_", " "), str(info.description)}
+    found |= {line for story in NARRATIVES.values() for part in story for line in part}
     found |= {s.value for s in Status} | {a.value for a in Action} | set(FINISHED)
     return found | {"failed", "interrupted", "unfinished", "running", "not run", "CACHED"}
 
@@ -81,3 +85,26 @@ def test_the_lab_decides_before_the_system(tmp_path: Path, monkeypatch: pytest.M
         assert texts.use() == "en"
     finally:
         texts.use("en")
+
+
+@pytest.mark.parametrize("step", CATALOG)
+def test_every_step_tells_its_story_in_both_languages(step: str) -> None:
+    told = {}
+    try:
+        for language in texts.languages():
+            assert texts.use(language) == language
+            told[language] = re.sub(r"<[^>]+>", " ", narrative_of(step))
+    finally:
+        texts.use("en")
+    english, chinese = told["en"], told["zh_CN"]
+    for part in NARRATIVES[step]:
+        assert part
+        assert all(html.escape(line) in english for line in part)
+        assert not any(html.escape(line) in chinese for line in part)
+    assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 100
+    assert not re.search(r"(\b[a-z]+ ){5}", chinese), "no English sentence may be left"
+    assert narrative_of(step).count("<h3>") == 3
+
+
+def test_the_parameter_knows_the_languages_that_there_are() -> None:
+    assert get_args(Settings.model_fields["language"].annotation) == ("", *texts.languages())

@@ -1,4 +1,13 @@
 // The value leaves by a custom message and the field is emptied in the same turn: it never becomes state.
+// "Run All Cells" leaves the reader at the last cell; the guided page is what they came for. The keyboard
+// goes there, too, unless somebody is writing or is at work on the page already.
+function lead(guide) {
+  if (!guide) return;
+  guide.scrollIntoView({ block: "start" });
+  const now = document.activeElement;
+  const idle = !now || now === document.body || (now.closest(".jp-Cell") && !now.isContentEditable);
+  if (idle && !guide.contains(now)) guide.querySelector("h1")?.focus({ preventScroll: true });
+}
 function render({ model, el }) {
   el.classList.add("bkr-secret");
   el.dataset.lmSuppressShortcuts = "true";
@@ -30,8 +39,7 @@ function render({ model, el }) {
   model.on("change", show);
   show();
   el.append(label, input, note);
-  // "Run All Cells" leaves the reader at the last cell; the guided page is what they came for.
-  setTimeout(() => el.closest(".bkr-guide")?.scrollIntoView({ block: "start" }), 500);
+  setTimeout(() => lead(el.closest(".bkr-guide")), 500);
   return () => {
     input.value = "";
     model.off("change", show);
