@@ -67,8 +67,12 @@ def plan_removal(cluster: Cluster, settings: Settings) -> list[Change]:
     ]
 
 
-def remove(cluster: Cluster, settings: Settings, sink: Sink) -> list[tuple[Target, Action]]:
+def remove(
+    cluster: Cluster, settings: Settings, sink: Sink, grace: int | None = None
+) -> list[tuple[Target, Action]]:
     """Delete what is ours, by uid, and wait until each (and a Deployment's Pods) is gone.
+
+    `grace`: seconds that a Pod's processes get to end; None leaves it to the Pod.
 
     Raises:
         ClusterWaitError: something was not gone within `ready_timeout` seconds.
@@ -78,7 +82,7 @@ def remove(cluster: Cluster, settings: Settings, sink: Sink) -> list[tuple[Targe
     mine = [t for t in found if t.ours]
     below = [("Pod", p) for p in _pods_of_deployment(cluster, settings, mine)]
     for target in mine:
-        objects.delete(cluster, target.kind, target.name, uid=target.uid)
+        objects.delete(cluster, target.kind, target.name, uid=target.uid, grace=grace)
     for target in mine:
         wait_gone(cluster, target.kind, target.name, target.uid, settings.ready_timeout, sink)
     for kind, pod in below:
