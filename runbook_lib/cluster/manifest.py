@@ -16,6 +16,7 @@ from runbook_lib.settings import DEFAULT_IMAGE, Mode, Settings
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 CONFIG_HASH = "buildkit-runbook/config-sha256"
 CONFIG_DIR = "/etc/buildkit"
+_LONGEST = 63  # characters of a label's value, which a builder's name is, too
 _MOST_CA_BYTES = 500_000  # a ConfigMap holds 1 MiB in all
 
 
@@ -90,6 +91,12 @@ def mode_of(builder: Json) -> Mode:
         return "userns"
     context = spec["containers"][0].get("securityContext") or {}
     return "privileged" if context.get("privileged") else "rootless"
+
+
+def probe_name(settings: Settings, mode: Mode) -> str:
+    """Name of the temporary builder with which `mode` is tried out beside the builder of these settings."""
+    suffix = f"-probe-{mode}"
+    return settings.name[: _LONGEST - len(suffix)].rstrip("-") + suffix
 
 
 def config_name(settings: Settings) -> str:

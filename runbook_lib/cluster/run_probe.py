@@ -13,6 +13,7 @@ from runbook_lib.cluster import objects, removal
 from runbook_lib.cluster.api_errors import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.bring_up import bring_up
+from runbook_lib.cluster.manifest import probe_name
 from runbook_lib.cluster.pods import exec_in_pod
 from runbook_lib.errors import BuildFailedError
 from runbook_lib.progress import Event, Sink, silent_sink
@@ -21,7 +22,6 @@ from runbook_lib.settings import Mode, Settings
 _SECONDS = 120  # for pulling a small image and running one command
 _GRACE = 15.0  # seconds more for exec itself, so that buildctl is ended in the Pod and says where it was
 _GRACE_OF_POD = 1  # seconds to end: nothing that it holds is to be kept
-_LONGEST = 63  # characters of a label's value, which a builder's name is, too
 # buildctl is the client here: it asks the registry for tokens itself, so it must trust what the daemon does.
 _SCRIPT = r"""
 dir=$(mktemp -d) || exit 1
@@ -75,9 +75,13 @@ def probe_run(cluster: Cluster, pod: str, image: str) -> RunProbe:
 
 def probe_settings(settings: Settings, mode: Mode, image: str = "") -> Settings:
     """The settings of the temporary builder of `mode`: a Pod of a name of its own, and no other object."""
-    suffix = f"-probe-{mode}"
-    name = settings.name[: _LONGEST - len(suffix)].rstrip("-") + suffix
-    more = {"name": name, "mode": mode, "kind": "pod", "push_secret": "", "image": image or settings.image}
+    more = {
+        "name": probe_name(settings, mode),
+        "mode": mode,
+        "kind": "pod",
+        "push_secret": "",
+        "image": image or settings.image,
+    }
     return settings.model_copy(update=more)
 
 

@@ -13,7 +13,13 @@ from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod, candidates, is_ready
 from runbook_lib.cluster.run_probe import probe_mode, probe_run, probe_settings
 from runbook_lib.cluster.waits import last_words, why_not_ready
-from runbook_lib.errors import BuilderError, ClusterError, RunbookError
+from runbook_lib.errors import (
+    BuilderError,
+    ClusterError,
+    InvalidParameterError,
+    PodNotReadyError,
+    RunbookError,
+)
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.redaction import redact
@@ -93,7 +99,12 @@ class Operate(Step):
     def _prune_plan(self, *, upgrading: bool) -> list[Change]:
         if not self.settings.prune:
             return [] if upgrading else [Change(Action.NONE, f"builder {self.settings.name}")]
-        pod = self._pod
+        try:
+            pod = self._pod
+        except PodNotReadyError:
+            if not upgrading:
+                raise
+            return [Change(Action.DELETE, f"cache of {self.settings.name}", "what no build uses, once Ready")]
         subject, unused = f"cache of Pod {self.cluster.namespace}/{pod}", self._unused()
         if not unused:
             return [Change(Action.NONE, subject)]
@@ -103,21 +114,28 @@ class Operate(Step):
         return [Change(Action.DELETE, f"{subject}: {_size(unused)}", "\n".join(lines), (command,))]
 
     def _temporary(self, live: upgrade.Live) -> list[tuple[Mode, Settings]]:
-        """Each mode to probe, with the settings of its temporary builder: the living one's version."""
-        modes = list(dict.fromkeys(self.settings.probe_modes))
-        images = {m: upgrade.image_for("", live, m) for m in modes}
-        return [(m, probe_settings(self.settings, m, images[m])) for m in modes]
+        """Each mode to probe, with the settings of its temporary builder: the living one's version.
+
+        Where that is given by a digest, which stands for one mode, the parameter image is used.
+        """
+        found: list[tuple[Mode, Settings]] = []
+        for mode in dict.fromkeys(self.settings.probe_modes):
+            try:
+                image = upgrade.image_for("", live, mode)
+            except InvalidParameterError:
+                image = self.settings.image
+            found.append((mode, probe_settings(self.settings, mode, image)))
+        return found
 
     def _apply(self) -> Findings:
         new, live = self._upgrade()
         found = self._apply_upgrade(new, live) if new else []
         found += self._probe(live)
         if self.settings.prune:
-            subject, gone = (
-                f"cache of Pod {self.cluster.namespace}/{self._pod}",
-                daemon.prune(self.cluster, self._pod),
-            )
-            found.append(Finding(Status.OK, subject, f"{len(gone)} records removed, {_size(gone)} freed"))
+            pod = self._pod
+            gone = daemon.prune(self.cluster, pod)
+            message = f"{len(gone)} records removed, {_size(gone)} freed"
+            found.append(Finding(Status.OK, f"cache of Pod {self.cluster.namespace}/{pod}", message))
         nothing = Finding(
             Status.SKIP, f"builder {self.settings.name}", "it stays as it is: nothing was asked for"
         )
@@ -181,7 +199,15 @@ class Operate(Step):
         node, image = pod.get("spec", {}).get("nodeName", "?"), container.get("image", "?")
         status = Status.WARN if restarts else Status.OK
         message = f"Ready on {node}, {restarts} restarts"
-        found = [Finding(status, subject, message, str(image), "read its log below: it ended before")]
+        found = [
+            Finding(
+                status,
+                subject,
+                message,
+                str(image),
+                "a change of its image counts as one; else: kubectl logs --previous",
+            )
+        ]
         workers = daemon.workers(self.cluster, name)
         version = daemon.version(self.cluster, name)
         message = f"{version or 'version not stated'}, {len(workers)} worker(s)"

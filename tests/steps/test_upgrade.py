@@ -6,10 +6,12 @@ import pytest
 from cluster_lab import Site
 
 from runbook_lib import redaction
-from runbook_lib.errors import BuildFailedError, InvalidParameterError, UpgradeFailedError
+from runbook_lib.errors import BuildFailedError, InvalidParameterError, StepCancelledError, UpgradeFailedError
 from runbook_lib.findings import Finding, Status
 from runbook_lib.plan import Action
+from runbook_lib.progress import Event
 from runbook_lib.settings import DEFAULT_IMAGE
+from runbook_lib.steps.clean_up import CleanUp
 from runbook_lib.steps.install_pod import InstallPod
 from runbook_lib.steps.operate import Operate
 from runbook_lib.steps.upgrade import Live, image_for
@@ -62,6 +64,22 @@ def test_a_mode_that_the_namespace_forbids_is_an_answer(lab: Site) -> None:
     assert told.status is Status.WARN
     assert "PodSecurity" in told.message
     assert told.remedy
+    assert [n for n in lab.names("pods,configmaps") if "probe" in n] == []
+
+
+def test_a_cancelled_probe_leaves_nothing_and_clean_up_knows_its_names(lab: Site) -> None:
+    step = lab.step(Operate, probe_modes=["userns"])
+    seen: list[list[str]] = []
+
+    def cancel(event: Event) -> None:
+        if event.message.startswith("buildkitd-probe-userns: container"):
+            seen.append([c.subject.split("/")[1] for c in lab.step(CleanUp).plan().changes])
+            step.cancelled.set()
+
+    step._sink = cancel
+    with pytest.raises(StepCancelledError):
+        step.apply()
+    assert {"buildkitd-probe-userns", "buildkitd-probe-userns-config"} < set(seen[0])
     assert [n for n in lab.names("pods,configmaps") if "probe" in n] == []
 
 
