@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import humanize
-
 from runbook_lib.cluster import daemon, objects, precheck, removal
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.pods import builder_pod, candidates, is_ready
+from runbook_lib.cluster.pods import builder_pod
 from runbook_lib.cluster.run_probe import probe_mode, probe_run, probe_settings
-from runbook_lib.cluster.waits import last_words, why_not_ready
 from runbook_lib.errors import (
     BuilderError,
     ClusterError,
@@ -22,15 +18,11 @@ from runbook_lib.errors import (
 )
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
-from runbook_lib.redaction import redact
 from runbook_lib.settings import Mode, Settings
-from runbook_lib.steps import upgrade
+from runbook_lib.steps import look, upgrade
 from runbook_lib.steps.contract import Step
 
 _SHOWN = 30  # records of the cache that a preview names one by one
-_LOG_LINES = 20
-_LOG_SHOWN = 8  # lines that the check quotes, beside those that tell of errors
-_LINE_LENGTH = 240
 
 
 class Operate(Step):
@@ -61,23 +53,8 @@ class Operate(Step):
             return Findings([Finding.of_error(e, "target")])
         cluster, settings = self.cluster, self.settings
         found += precheck.tried(lambda: precheck.permissions(cluster, settings, self.name), "permissions")
-        found += precheck.tried(self._builder, "builder")
+        found += precheck.tried(lambda: look.builder(cluster, settings), "builder")
         return Findings(found)
-
-    def _builder(self) -> list[Finding]:
-        pods = candidates(self.cluster, self.settings)
-        if not pods or not is_ready(pods[0]):
-            return self._unready(pods)
-        found = precheck.tried(self._state, "builder") + precheck.tried(self._mode, "mode")
-        return found + precheck.tried(self._cache, "cache") + precheck.tried(self._log, "log")
-
-    def _unready(self, pods: list[objects.Json]) -> list[Finding]:
-        """Why it is not Ready, with the last words of its container."""
-        found = why_not_ready(self.cluster, self.settings)
-        found += precheck.tried(self._log, "log") if pods else []
-        if pods and self.settings.upgrade_to:  # another image may be what mends it
-            found = [replace(f, status=Status.WARN) if f.status is Status.FAIL else f for f in found]
-        return found
 
     def _upgrade(self) -> tuple[Settings | None, upgrade.Live]:
         live = upgrade.live_builder(self.cluster, self.settings)
@@ -108,10 +85,10 @@ class Operate(Step):
         subject, unused = f"cache of Pod {self.cluster.namespace}/{pod}", self._unused()
         if not unused:
             return [Change(Action.NONE, subject)]
-        lines = [f"-{_size([r]):>10}  {_label(r)}" for r in unused[:_SHOWN]]
+        lines = [f"-{look.size([r]):>10}  {look.label(r)}" for r in unused[:_SHOWN]]
         lines += [f" and {len(unused) - _SHOWN} more"] if len(unused) > _SHOWN else []
         command = f"{self.cluster.kubectl_words} exec {pod} --container=buildkitd -- buildctl prune --all"
-        return [Change(Action.DELETE, f"{subject}: {_size(unused)}", "\n".join(lines), (command,))]
+        return [Change(Action.DELETE, f"{subject}: {look.size(unused)}", "\n".join(lines), (command,))]
 
     def _temporary(self, live: upgrade.Live) -> list[tuple[Mode, Settings]]:
         """Each mode to probe, with the settings of its temporary builder: the living one's version.
@@ -134,12 +111,10 @@ class Operate(Step):
         if self.settings.prune:
             pod = self._pod
             gone = daemon.prune(self.cluster, pod)
-            message = f"{len(gone)} records removed, {_size(gone)} freed"
+            message = f"{len(gone)} records removed, {look.size(gone)} freed"
             found.append(Finding(Status.OK, f"cache of Pod {self.cluster.namespace}/{pod}", message))
-        nothing = Finding(
-            Status.SKIP, f"builder {self.settings.name}", "it stays as it is: nothing was asked for"
-        )
-        return Findings(found or [nothing])
+        nothing = "it stays as it is: nothing was asked for"
+        return Findings(found or [Finding(Status.SKIP, f"builder {self.settings.name}", nothing)])
 
     def _apply_upgrade(self, new: Settings, live: upgrade.Live) -> list[Finding]:
         brought, version = upgrade.apply(self.cluster, new, live, self.emit, self.cancelled)
@@ -172,84 +147,22 @@ class Operate(Step):
         return found
 
     def _verify(self) -> Findings:
-        found = self._state()
+        pod = self._pod
+        found = look.state(self.cluster, pod)
         new, live = self._upgrade()
         if new:
-            found += upgrade.verify(new, live, daemon.version(self.cluster, self._pod))
+            found += upgrade.verify(new, live, daemon.version(self.cluster, pod))
         for _, temporary in self._temporary(live):
-            for left in removal.targets(self.cluster, temporary):
-                remedy = "run notebook 90 again, with the same probe_modes"
-                found.append(
-                    Finding(Status.FAIL, left.subject(self.cluster), "it is still there", "", remedy)
-                )
+            remedy = "run notebook 90 again, with the same probe_modes"
+            left = [t.subject(self.cluster) for t in removal.targets(self.cluster, temporary) if t.ours]
+            found += [Finding(Status.FAIL, subject, "it is still there", "", remedy) for subject in left]
         unused = self._unused() if self.settings.prune else []
         if unused:
-            message = f"{_size(unused)} that no build uses are still there"
+            message = f"{look.size(unused)} that no build uses are still there"
             found.append(
-                Finding(Status.FAIL, "cache", message, _label(unused[0]), "a build may have run: again")
+                Finding(Status.FAIL, "cache", message, look.label(unused[0]), "a build may have run: again")
             )
-        return Findings([*found, *self._cache()])
-
-    def _state(self) -> list[Finding]:
-        name = self._pod
-        pod = objects.read(self.cluster, "Pod", name) or {}
-        subject = f"Pod {self.cluster.namespace}/{name}"
-        container = (pod.get("status", {}).get("containerStatuses") or [{}])[0]
-        restarts = int(container.get("restartCount", 0))
-        node, image = pod.get("spec", {}).get("nodeName", "?"), container.get("image", "?")
-        status = Status.WARN if restarts else Status.OK
-        message = f"Ready on {node}, {restarts} restarts"
-        found = [
-            Finding(
-                status,
-                subject,
-                message,
-                str(image),
-                "a change of its image counts as one; else: kubectl logs --previous",
-            )
-        ]
-        workers = daemon.workers(self.cluster, name)
-        version = daemon.version(self.cluster, name)
-        message = f"{version or 'version not stated'}, {len(workers)} worker(s)"
-        found.append(
-            Finding(Status.OK, "buildkitd", message, ", ".join(str(w.get("id", "")) for w in workers))
-        )
-        return found
-
-    def _cache(self) -> list[Finding]:
-        records = daemon.cache_records(self.cluster, self._pod)
-        unused = [r for r in records if not r.get("inUse")]
-        message = f"{_size(records)} in {len(records)} records; {_size(unused)} are in no build's use"
-        return [Finding(Status.OK, "cache", message)]
-
-    def _mode(self) -> list[Finding]:
-        live = upgrade.live_builder(self.cluster, self.settings)
-        if live.mode == self.settings.mode or self.settings.allow_replace:
-            return [Finding(Status.OK, "mode", live.mode)]
-        message = (
-            f"{live.mode}; to move it to {self.settings.mode}, as the parameter mode says, set allow_replace"
-        )
-        return [Finding(Status.SKIP, "mode", message)]
-
-    def _log(self) -> list[Finding]:
-        """The last lines of the container that runs, or of the one that ended, where none does."""
-        pod = candidates(self.cluster, self.settings)[0]
-        name = str(pod["metadata"]["name"])
-        text = redact(last_words(self.cluster, name, _LOG_LINES, running=is_ready(pod)))
-        lines = [line[:_LINE_LENGTH] for line in text.splitlines()]
-        bad = [line for line in lines if "level=error" in line or "level=fatal" in line]
-        status = Status.WARN if bad else Status.OK
-        message = f"{len(bad)} errors in the last {_LOG_LINES} lines" if bad else "no error in its last lines"
-        shown = list(dict.fromkeys([*bad, *lines[-_LOG_SHOWN:]]))
-        return [Finding(status, "log", message, "\n".join(shown), "read what they name")]
+        return Findings([*found, *look.cache(self.cluster, pod)])
 
     def _unused(self) -> list[dict[str, Any]]:
         return [r for r in daemon.cache_records(self.cluster, self._pod) if not r.get("inUse")]
-
-
-def _size(records: list[dict[str, Any]]) -> str:
-    return str(humanize.naturalsize(sum(int(r.get("size") or 0) for r in records)))
-
-
-def _label(record: dict[str, Any]) -> str:
-    return f"{record.get('recordType', '')}: {record.get('description', '')}".strip(": ")
