@@ -6,7 +6,7 @@ RunbookError
 ├── ClusterError            ContextNotFoundError · ClusterUnreachableError · ClusterAuthError
 │                           PermissionMissingError · NamespaceMissingError · ApplyRefusedError
 │                           FieldConflictError · ImmutableDriftError · PodNotReadyError
-│                           NotOursError · ClusterWaitError
+│                           UpgradeFailedError · NotOursError · ClusterWaitError
 ├── RegistryError           ReferenceFormatError · DockerConfigError · HelperMissingError
 │                           RegistryUnreachableError · RegistryTlsError · LoginRefusedError
 │                           AnonymousTokenError · PushDeniedError · RegistryAnswerError
@@ -124,6 +124,10 @@ class ImmutableDriftError(ClusterError):
 
 class PodNotReadyError(ClusterError):
     """The builder pod did not become ready; the diagnosis is in the message."""
+
+
+class UpgradeFailedError(ClusterError):
+    """The new image or mode did not become Ready; the error names it and what was gone back to."""
 
 
 class NotOursError(ClusterError):

@@ -40,6 +40,11 @@ def _each(check: Any) -> AfterValidator:  # noqa: ANN401
     return AfterValidator(run)
 
 
+def _version_or_image(value: str) -> str:
+    """A tag alone, or an image: that has a slash, a colon or an at sign, which no tag has."""
+    return names.image(value) if set(value) & set("/:@") else names.tag(value)
+
+
 def _arguments(value: dict[str, str]) -> dict[str, str]:
     for variable in value:
         names.variable(variable)
@@ -62,6 +67,7 @@ def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:
     return Field(default, description=description, json_schema_extra=extra, **more)
 
 
+Mode = Literal["privileged", "userns", "rootless"]
 Label = Annotated[str, AfterValidator(names.dns_label)]
 OptionalLabel = Annotated[str, _optional(names.dns_subdomain)]
 Host = Annotated[str, _optional(names.registry_host)]
@@ -101,10 +107,10 @@ class Settings(BaseModel):
     )
 
     # -- 01 install_pod -----------------------------------------------------------------------
-    mode: Literal["privileged", "userns", "rootless"] = _p(
+    mode: Mode = _p(
         "privileged",
         "how the builder is confined: privileged, userns or rootless",
-        steps="install_pod test_push",
+        steps="install_pod test_push operate",
     )
     image: Annotated[str, _optional(names.image)] = _p(
         DEFAULT_IMAGE,
@@ -112,25 +118,27 @@ class Settings(BaseModel):
         steps="install_pod",
     )
     requests: Quantities = _p(
-        {}, "resource requests, such as {'cpu': '500m', 'memory': '1Gi'}", steps="install_pod"
+        {}, "resource requests, such as {'cpu': '500m', 'memory': '1Gi'}", steps="install_pod operate"
     )
-    limits: Quantities = _p({}, "resource limits, such as {'memory': '4Gi'}", steps="install_pod")
-    node_selector: dict[str, str] = _p({}, "node labels that the builder needs", steps="install_pod")
-    tolerations: list[dict[str, Any]] = _p([], "Kubernetes tolerations of the builder", steps="install_pod")
+    limits: Quantities = _p({}, "resource limits, such as {'memory': '4Gi'}", steps="install_pod operate")
+    node_selector: dict[str, str] = _p({}, "node labels that the builder needs", steps="install_pod operate")
+    tolerations: list[dict[str, Any]] = _p(
+        [], "Kubernetes tolerations of the builder", steps="install_pod operate"
+    )
     image_pull_secret: OptionalLabel = _p(
-        "", "Secret with which the builder image is pulled", steps="install_pod"
+        "", "Secret with which the builder image is pulled", steps="install_pod operate"
     )
     mirrors: Annotated[dict[str, list[str]], AfterValidator(_mirrors)] = _p(
         {},
         "registry mirrors for the builder, such as {'docker.io': ['mirror.example:5000']}",
-        steps="install_pod",
+        steps="install_pod operate",
     )
     create_namespace: bool = _p(False, "create the namespace where it is missing", steps="install_pod")
     allow_replace: bool = _p(
-        False, "replace a builder Pod whose unchangeable fields differ", steps="install_pod"
+        False, "replace a builder Pod whose unchangeable fields differ", steps="install_pod operate"
     )
     ready_timeout: float = _p(
-        180.0, "seconds until the builder must be Ready", steps="install_pod", gt=0, le=3600
+        180.0, "seconds until the builder must be Ready", steps="install_pod operate", gt=0, le=3600
     )
 
     # -- 02 configure_auth ----------------------------------------------------------------------
@@ -146,7 +154,9 @@ class Settings(BaseModel):
         steps="configure_auth",
     )
     registry_ca: str = _p(
-        "", "CA file (PEM) of a registry with a private CA", steps="install_pod configure_auth test_push"
+        "",
+        "CA file (PEM) of a registry with a private CA",
+        steps="install_pod configure_auth test_push operate",
     )
     registry_flavor: Literal["auto", "ocir", "distribution"] = _p(
         "auto", "whose rules the registry follows; auto: by its host name", steps="configure_auth test_push"
@@ -231,6 +241,18 @@ class Settings(BaseModel):
     stall_timeout: float = _p(120.0, "seconds without any progress", steps="test_push", gt=0, le=3600)
 
     # -- 90 operate -----------------------------------------------------------------------------
+    upgrade_to: Annotated[str, _optional(_version_or_image)] = _p(
+        "", "version to bring the builder to: a tag such as v0.34.2, or a whole image", steps="operate"
+    )
+    probe_run: bool = _p(
+        False, "build a RUN step in the running builder and say as whom it runs", steps="operate"
+    )
+    probe_modes: list[Mode] = _p(
+        [], "modes to try out with a temporary builder: privileged, userns, rootless", steps="operate"
+    )
+    probe_image: Annotated[str, AfterValidator(names.image)] = _p(
+        "docker.io/library/busybox:latest", "image that a probe builds on; it needs a shell", steps="operate"
+    )
     prune: bool = _p(False, "remove what of the builder's cache no build is using", steps="operate")
 
     # -- 99 clean_up ----------------------------------------------------------------------------

@@ -11,11 +11,12 @@ import yaml
 from runbook_lib.cluster.labels import labels
 from runbook_lib.cluster.objects import Json
 from runbook_lib.errors import InvalidParameterError
-from runbook_lib.settings import DEFAULT_IMAGE, Settings
+from runbook_lib.settings import DEFAULT_IMAGE, Mode, Settings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 CONFIG_HASH = "buildkit-runbook/config-sha256"
 CONFIG_DIR = "/etc/buildkit"
+_LONGEST = 63  # characters of a label's value, which a builder's name is, too
 _MOST_CA_BYTES = 500_000  # a ConfigMap holds 1 MiB in all
 
 
@@ -75,6 +76,27 @@ def image_of(settings: Settings) -> str:
     image = settings.image or DEFAULT_IMAGE
     rootless_tag = "@" in image or image.endswith("rootless")
     return image if settings.mode != "rootless" or rootless_tag else f"{image}-rootless"
+
+
+def spec_of(builder: Json) -> Json:
+    """The Pod's spec in a live or rendered builder, be it a Pod or a Deployment."""
+    spec: Json = builder["spec"]["template"]["spec"] if builder["kind"] == "Deployment" else builder["spec"]
+    return spec
+
+
+def mode_of(builder: Json) -> Mode:
+    """The mode in which a builder of the runbook was made, told by what sets the manifests apart."""
+    spec = spec_of(builder)
+    if spec.get("hostUsers") is False:
+        return "userns"
+    context = spec["containers"][0].get("securityContext") or {}
+    return "privileged" if context.get("privileged") else "rootless"
+
+
+def probe_name(settings: Settings, mode: Mode) -> str:
+    """Name of the temporary builder with which `mode` is tried out beside the builder of these settings."""
+    suffix = f"-probe-{mode}"
+    return settings.name[: _LONGEST - len(suffix)].rstrip("-") + suffix
 
 
 def config_name(settings: Settings) -> str:

@@ -44,7 +44,11 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_rows("create get", "", "pods/exec", "install_pod fetch_buildctl test_push operate", "always",
            "talk to buildkitd (create: servers from 1.35 on; get: older ones)"),
     *_rows("get", "", "pods/log", "install_pod operate", "always", "quote the builder's last words"),
-    *_rows("list watch", "", "events", "install_pod", "always", "say why a builder is not Ready"),
+    *_rows("list watch", "", "events", "install_pod operate", "always", "say why a builder is not Ready"),
+    *_rows("watch create patch", "", "pods", "operate", "change", "bring the builder to another state"),
+    *_rows("delete", "", "pods", "operate", "change", "replace a builder Pod, remove a temporary one"),
+    *_rows("get create patch delete", "", "configmaps", "operate", "change", "configure that builder"),
+    *_rows("get create patch", "apps", "deployments", "operate", "change-deployment", "change it"),
     *_rows("create patch delete", "", "pods", "test_push", "run", "run the pushed image"),
     *_rows("get", "", "pods/log", "test_push", "run", "read what the pushed image prints"),
     *_rows("get create patch delete", "", "secrets", "test_push", "run", "pull the pushed image"),
@@ -63,11 +67,14 @@ NAMESPACE_PERMISSIONS = _rows("create patch", "", "namespaces", "install_pod", "
 def needed(settings: Settings, step: str) -> list[Permission]:
     """The rows that `step` needs with these settings, each verb once."""
     has_config = bool(settings.mirrors or settings.registry_ca or any(r.ca for r in settings.more_registries))
+    changes = bool(settings.upgrade_to or settings.probe_modes or settings.allow_replace)
     holds = {
         "always": True,
         "pod": settings.kind == "pod",
         "deployment": settings.kind == "deployment",
         "replace": settings.kind == "pod" and settings.allow_replace,
+        "change": changes,
+        "change-deployment": changes and settings.kind == "deployment",
         "config": has_config,
         "secret": bool(settings.push_secret),
         "run": settings.run_image,

@@ -45,9 +45,15 @@ def candidates(cluster: Cluster, settings: Settings) -> list[objects.Json]:
 
 
 def is_ready(pod: objects.Json) -> bool:
-    """True when the Pod's condition Ready is True."""
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    """True when the Pod's condition Ready is True and its containers have passed their startup probe.
+
+    The condition alone does not do: for a moment after a container began anew in place, it is True by what
+    the readiness probe said of the container before.
+    """
+    status = pod.get("status", {})
+    started = all(c.get("started", True) for c in status.get("containerStatuses") or [])
+    conditions = status.get("conditions") or []
+    return started and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def builder_pod(cluster: Cluster, settings: Settings) -> str:

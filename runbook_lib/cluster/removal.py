@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import is_ours, selector
-from runbook_lib.cluster.manifest import config_name
+from runbook_lib.cluster.manifest import config_name, probe_name
 from runbook_lib.cluster.run_image import run_name
 from runbook_lib.cluster.waits import wait_gone
 from runbook_lib.errors import PermissionMissingError
 from runbook_lib.plan import Action, Change
 from runbook_lib.progress import Sink
-from runbook_lib.settings import Settings
+from runbook_lib.settings import Mode, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def targets(cluster: Cluster, settings: Settings) -> list[Target]:
     """The live objects under the names that these settings give, in the order of removal.
 
     The kind that the settings do not ask for is looked at as well, and what a killed test of a pushed image
-    left, where permissions allow: an earlier run may have made them.
+    or a killed probe of a mode left, where permissions allow: an earlier run may have made them.
 
     Raises:
         ClusterError: the API server refused or did not answer.
@@ -44,6 +45,7 @@ def targets(cluster: Cluster, settings: Settings) -> list[Target]:
     certain += [("Secret", settings.push_secret)] if settings.push_secret else []
     other = "Pod" if chosen == "Deployment" else "Deployment"
     perhaps = [(other, settings.name), ("Pod", run_name(settings)), ("Secret", run_name(settings))]
+    perhaps += _of_probes(settings)
     found = []
     for kind, name in [*certain, *perhaps]:
         try:
@@ -57,6 +59,15 @@ def targets(cluster: Cluster, settings: Settings) -> list[Target]:
     return found
 
 
+def _of_probes(settings: Settings) -> list[tuple[str, str]]:
+    """The temporary builders of this one, which itself may be such: those have none."""
+    modes: tuple[Mode, ...] = get_args(Mode)
+    if any(settings.name.endswith(f"-probe-{mode}") for mode in modes):
+        return []
+    temporary = [settings.model_copy(update={"name": probe_name(settings, mode)}) for mode in modes]
+    return [pair for s in temporary for pair in (("Pod", s.name), ("ConfigMap", config_name(s)))]
+
+
 def plan_removal(cluster: Cluster, settings: Settings) -> list[Change]:
     """One deletion for each object that is ours."""
     head = f"{cluster.kubectl_words} delete"
@@ -67,8 +78,12 @@ def plan_removal(cluster: Cluster, settings: Settings) -> list[Change]:
     ]
 
 
-def remove(cluster: Cluster, settings: Settings, sink: Sink) -> list[tuple[Target, Action]]:
+def remove(
+    cluster: Cluster, settings: Settings, sink: Sink, grace: int | None = None
+) -> list[tuple[Target, Action]]:
     """Delete what is ours, by uid, and wait until each (and a Deployment's Pods) is gone.
+
+    `grace`: seconds that a Pod's processes get to end; None leaves it to the Pod.
 
     Raises:
         ClusterWaitError: something was not gone within `ready_timeout` seconds.
@@ -78,7 +93,7 @@ def remove(cluster: Cluster, settings: Settings, sink: Sink) -> list[tuple[Targe
     mine = [t for t in found if t.ours]
     below = [("Pod", p) for p in _pods_of_deployment(cluster, settings, mine)]
     for target in mine:
-        objects.delete(cluster, target.kind, target.name, uid=target.uid)
+        objects.delete(cluster, target.kind, target.name, uid=target.uid, grace=grace)
     for target in mine:
         wait_gone(cluster, target.kind, target.name, target.uid, settings.ready_timeout, sink)
     for kind, pod in below:

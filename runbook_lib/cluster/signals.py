@@ -26,8 +26,12 @@ class Signal:
         return f"{self.reason}: {' '.join(self.text.split())}{times}"
 
 
-def of_pod(pod: Json) -> Iterator[Signal]:
-    """Signals of one Pod's status: conditions that are not True, container states, a failed phase."""
+def of_pod(pod: Json, stopped: str = "") -> Iterator[Signal]:
+    """Signals of one Pod's status: conditions that are not True, container states, a failed phase.
+
+    `stopped`: the id of a container that was ended on purpose, to change its image. That it ended is no
+    signal, nor that the node backs off after it (as it does where it has run the new image before).
+    """
     status = pod.get("status") or {}
     if status.get("phase") == "Failed":
         yield Signal("phase", str(status.get("reason", "Failed")), str(status.get("message", "")))
@@ -35,19 +39,21 @@ def of_pod(pod: Json) -> Iterator[Signal]:
         if c.get("status") != "True" and c.get("reason"):
             yield Signal("condition", f"{c['type']}/{c['reason']}", str(c.get("message", "")))
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        yield from _of_container(container)
+        yield from _of_container(container, stopped)
 
 
-def _of_container(container: Json) -> Iterator[Signal]:
+def _of_container(container: Json, stopped: str) -> Iterator[Signal]:
+    last: dict[str, Any] = (container.get("lastState") or {}).get("terminated") or {}
+    on_purpose = bool(stopped) and stopped in (last.get("containerID"), container.get("containerID"))
     restarts = int(container.get("restartCount", 0))
     waiting: dict[str, Any] = (container.get("state") or {}).get("waiting") or {}
-    if waiting:
+    if waiting and not (on_purpose and waiting.get("reason") == "CrashLoopBackOff"):
         yield Signal(
             "waiting", str(waiting.get("reason", "")), str(waiting.get("message", "")), max(1, restarts)
         )
     for key in ("state", "lastState"):
         ended: dict[str, Any] = (container.get(key) or {}).get("terminated") or {}
-        if ended:
+        if ended and not (stopped and ended.get("containerID") == stopped):
             text = f"exit code {ended.get('exitCode')} {ended.get('message', '')}".strip()
             yield Signal("terminated", str(ended.get("reason", "")), text, max(1, restarts))
 

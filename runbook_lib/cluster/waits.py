@@ -21,7 +21,8 @@ from runbook_lib.errors import (
     PodNotReadyError,
     StepCancelledError,
 )
-from runbook_lib.progress import Event, Sink
+from runbook_lib.findings import Finding, Status
+from runbook_lib.progress import Event, Sink, silent_sink
 from runbook_lib.settings import Settings
 
 _TICK = 1.0  # seconds between looks when no event comes
@@ -76,7 +77,7 @@ class _Wait:
 
     def causes(self, pod: Json | None) -> list[Diagnosis]:
         events = [signals.of_event(e) for e in self.events.values() if signals.is_current(e, pod)]
-        seen = [*(signals.of_pod(pod) if pod else ()), *events]
+        seen = [*(signals.of_pod(pod, self.old_container) if pod else ()), *events]
         image = str(pod["spec"]["containers"][0]["image"]) if pod else ""
         fresh = [s for s in seen if not signals.is_stale(s, image, self.old_image)]
         return diagnose(fresh, self.age(), self._node(pod))
@@ -113,7 +114,7 @@ def wait_ready(
     try:
         pod = state.pod()
         if not (pod and state.is_done(pod)):
-            _earlier_events(state)
+            _earlier_events(state, state.began_at - 3)
         while True:
             pod = state.pod()
             if pod and state.is_done(pod):
@@ -139,15 +140,15 @@ def _next_change(state: _Wait, watcher: Watcher) -> None:
         return
 
 
-def _earlier_events(state: _Wait) -> None:
-    """Events between apply and the first watch; those of an earlier builder of this name are old."""
+def _earlier_events(state: _Wait, since: float) -> None:
+    """Events from before the first watch; `since` (epoch seconds): of an earlier namesake they are old."""
     try:
         listed = objects.list_all(state.cluster, "Event")
     except PermissionMissingError:
         return
     for event in listed:
         stamp = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(state.began_at - 3))
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since))
         if str(stamp) >= moment:
             state.take("Event", event)
 
@@ -171,9 +172,29 @@ def _not_ready(state: _Wait, causes: list[Diagnosis], pod: Json | None, timeout:
     return PodNotReadyError(what, where=where, remedy=first.remedy, notebook=INSTALL)
 
 
-def last_words(cluster: Cluster, pod: str, lines: int = 8) -> str:
-    """The last log lines of the container that ended, else of the one that runs; "" where there are none."""
-    for previous in (True, False):
+def why_not_ready(cluster: Cluster, settings: Settings) -> list[Finding]:
+    """What is known now of why the builder is not Ready, most telling first; at least one finding.
+
+    Raises:
+        ClusterError: the API server refused or did not answer.
+    """
+    state = _Wait(cluster, settings, silent_sink, None)
+    pod = state.pod()
+    if pod is None:
+        message, remedy = "there is no builder", "run notebook 01"
+        return [Finding(Status.FAIL, "builder", message, "", remedy, INSTALL)]
+    _earlier_events(state, since=0.0)
+    found = [d.finding for d in state.causes(pod)]
+    message, remedy = f"it is not Ready ({state.line}), and nothing says why yet", "wait, and check again"
+    return found or [Finding(Status.FAIL, "builder", message, "", remedy, INSTALL)]
+
+
+def last_words(cluster: Cluster, pod: str, lines: int = 8, *, running: bool = False) -> str:
+    """The last log lines of the container that ended, else of the one that runs; "(no log)" without any.
+
+    With `running` those of the one that runs come first: what an earlier one said is past.
+    """
+    for previous in (False, True) if running else (True, False):
         try:
             with explained(cluster.server, f"log of {pod}"):
                 text = cluster.core.read_namespaced_pod_log(

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import ClassVar
 
 from runbook_lib.cluster import daemon, objects, precheck
-from runbook_lib.cluster.apply import apply_object, drift_of, plan_object
+from runbook_lib.cluster.apply import drift_of, plan_object
 from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.bring_up import bring_up
 from runbook_lib.cluster.manifest import namespace_of, render
-from runbook_lib.cluster.pods import builder_pod, candidates
-from runbook_lib.cluster.waits import wait_ready
+from runbook_lib.cluster.pods import builder_pod
 from runbook_lib.errors import NamespaceMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
@@ -89,35 +89,15 @@ class InstallPod(Step):
         if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
             objects.apply(self.cluster, namespace_of(settings))
             found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
-        before = candidates(self.cluster, settings)
-        actions = set()
-        for wanted in render(settings):
-            action = apply_object(
-                self.cluster,
-                wanted,
-                allow_replace=settings.allow_replace,
-                timeout=settings.ready_timeout,
-                sink=self.emit,
-            )
-            subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
-            found.append(Finding(Status.OK, subject, action.value))
-            actions.add(action)
-        old = before[0] if action is Action.UPDATE and self._restarts(before) else None
-        pod = wait_ready(self.cluster, settings, self.emit, settings.ready_timeout, old, self.cancelled)
-        name = str(pod["metadata"]["name"])
-        took = None if actions == {Action.NONE} else round(time.monotonic() - begun, 2)
+        brought = bring_up(self.cluster, settings, self.emit, self.cancelled)
+        found += [Finding(Status.OK, subject, action.value) for subject, action in brought.done]
+        name = brought.name
+        took = round(time.monotonic() - begun, 2) if brought.changed else None
         self.journal.fact(
             self.name, builder_pod=name, builder_namespace=settings.namespace, builder_ready_seconds=took
         )
         found.append(Finding(Status.OK, f"Pod {settings.namespace}/{name}", "Ready"))
         return Findings(found)
-
-    def _restarts(self, before: list[objects.Json]) -> bool:
-        """True when the update changed the image of the living Pod: its container begins anew."""
-        if not before or self.settings.kind != "pod":
-            return False
-        image = render(self.settings)[-1]["spec"]["containers"][0]["image"]
-        return bool(before[0]["spec"]["containers"][0]["image"] != image)
 
     def _verify(self) -> Findings:
         pod = builder_pod(self.cluster, self.settings)

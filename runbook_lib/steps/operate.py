@@ -1,27 +1,32 @@
-"""Step 90: what runs and what it uses; and, where asked for, its unused cache removed, after a preview."""
+"""Step 90: what runs and what it can do; where asked for, another version or mode, probes, a prune."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import Any, ClassVar
 
-import humanize
-
-from runbook_lib.cluster import daemon, objects, precheck
+from runbook_lib.cluster import daemon, objects, precheck, removal
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod
-from runbook_lib.cluster.waits import last_words
-from runbook_lib.errors import RunbookError
+from runbook_lib.cluster.run_probe import probe_mode, probe_run, probe_settings
+from runbook_lib.errors import (
+    BuilderError,
+    ClusterError,
+    InvalidParameterError,
+    PodNotReadyError,
+    RunbookError,
+)
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.settings import Mode, Settings
+from runbook_lib.steps import look, upgrade
 from runbook_lib.steps.contract import Step
 
 _SHOWN = 30  # records of the cache that a preview names one by one
-_LOG_LINES = 20
 
 
 class Operate(Step):
-    """Look after a living builder: state, versions, log, disk used by its cache, pruning."""
+    """Look after a living builder: state, versions, log, cache; upgrade it, probe what it can do, prune."""
 
     name: ClassVar[str] = "operate"
     notebook: ClassVar[str] = "90_operate.ipynb"
@@ -33,6 +38,11 @@ class Operate(Step):
         return Cluster.bind(self.settings)
 
     @cached_property
+    def _probed(self) -> set[str]:
+        """What this step has probed already: a probe is a question, and needs no second answer."""
+        return set()
+
+    @property
     def _pod(self) -> str:
         return builder_pod(self.cluster, self.settings)
 
@@ -43,80 +53,116 @@ class Operate(Step):
             return Findings([Finding.of_error(e, "target")])
         cluster, settings = self.cluster, self.settings
         found += precheck.tried(lambda: precheck.permissions(cluster, settings, self.name), "permissions")
-        found += precheck.tried(self._state, "builder")
-        found += precheck.tried(self._cache, "cache")
-        found += precheck.tried(self._log, "log")
+        found += precheck.tried(lambda: look.builder(cluster, settings), "builder")
         return Findings(found)
 
+    def _upgrade(self) -> tuple[Settings | None, upgrade.Live]:
+        live = upgrade.live_builder(self.cluster, self.settings)
+        return upgrade.wanted(self.settings, live), live
+
     def _plan(self) -> Plan:
-        unused = self._unused() if self.settings.prune else []
-        subject = f"cache of Pod {self.cluster.namespace}/{self._pod}"
-        if not unused:
-            return Plan([Change(Action.NONE, subject)])
-        lines = [f"-{_size([r]):>10}  {_label(r)}" for r in unused[:_SHOWN]]
-        lines += [f" and {len(unused) - _SHOWN} more"] if len(unused) > _SHOWN else []
-        command = (
-            f"kubectl --context={self.cluster.context} --namespace={self.cluster.namespace} "
-            f"exec {self._pod} --container=buildkitd -- buildctl prune --all"
-        )
-        return Plan([Change(Action.DELETE, f"{subject}: {_size(unused)}", "\n".join(lines), (command,))])
+        new, live = self._upgrade()
+        changes = upgrade.plan(self.cluster, new, live) if new else []
+        place = f"Pod {self.cluster.namespace}/{self.settings.name}"
+        if self.settings.probe_run and "" not in self._probed:
+            changes.append(Change(Action.RUN, f"a RUN step in {place}", f"FROM {self.settings.probe_image}"))
+        for mode, temporary in self._temporary(live):
+            text = f"temporary builder of mode {mode}, FROM {self.settings.probe_image}; removed afterwards"
+            subject = objects.subject(self.cluster, "Pod", temporary.name)
+            changes += [Change(Action.RUN, subject, text)] if mode not in self._probed else []
+        changed = any(c.action is not Action.NONE for c in changes)
+        return Plan([*changes, *self._prune_plan(upgrading=changed)])
 
-    def _apply(self) -> Findings:
-        subject = f"cache of Pod {self.cluster.namespace}/{self._pod}"
+    def _prune_plan(self, *, upgrading: bool) -> list[Change]:
         if not self.settings.prune:
-            return Findings([Finding(Status.SKIP, subject, "it stays (prune removes what no build uses)")])
-        gone = daemon.prune(self.cluster, self._pod)
-        return Findings([Finding(Status.OK, subject, f"{len(gone)} records removed, {_size(gone)} freed")])
+            return [] if upgrading else [Change(Action.NONE, f"builder {self.settings.name}")]
+        try:
+            pod = self._pod
+        except PodNotReadyError:
+            if not upgrading:
+                raise
+            return [Change(Action.DELETE, f"cache of {self.settings.name}", "what no build uses, once Ready")]
+        subject, unused = f"cache of Pod {self.cluster.namespace}/{pod}", self._unused()
+        if not unused:
+            return [Change(Action.NONE, subject)]
+        lines = [f"-{look.size([r]):>10}  {look.label(r)}" for r in unused[:_SHOWN]]
+        lines += [f" and {len(unused) - _SHOWN} more"] if len(unused) > _SHOWN else []
+        command = f"{self.cluster.kubectl_words} exec {pod} --container=buildkitd -- buildctl prune --all"
+        return [Change(Action.DELETE, f"{subject}: {look.size(unused)}", "\n".join(lines), (command,))]
 
-    def _verify(self) -> Findings:
-        found = self._state()
-        left = self._unused() if self.settings.prune else []
-        if left:
-            message = f"{_size(left)} that no build uses are still there"
-            found.append(
-                Finding(Status.FAIL, "cache", message, _label(left[0]), "a build may have run: again")
-            )
-        return Findings([*found, *self._cache()])
+    def _temporary(self, live: upgrade.Live) -> list[tuple[Mode, Settings]]:
+        """Each mode to probe, with the settings of its temporary builder: the living one's version.
 
-    def _state(self) -> list[Finding]:
-        pod = objects.read(self.cluster, "Pod", self._pod) or {}
-        subject = f"Pod {self.cluster.namespace}/{self._pod}"
-        container = (pod.get("status", {}).get("containerStatuses") or [{}])[0]
-        restarts = int(container.get("restartCount", 0))
-        node, image = pod.get("spec", {}).get("nodeName", "?"), container.get("image", "?")
-        status = Status.WARN if restarts else Status.OK
-        message = f"Ready on {node}, {restarts} restarts"
-        found = [Finding(status, subject, message, str(image), "read its log below: it ended before")]
-        workers = daemon.workers(self.cluster, self._pod)
-        version = daemon.version(self.cluster, self._pod)
-        message = f"{version or 'version not stated'}, {len(workers)} worker(s)"
-        found.append(
-            Finding(Status.OK, "buildkitd", message, ", ".join(str(w.get("id", "")) for w in workers))
-        )
+        Where that is given by a digest, which stands for one mode, the parameter image is used.
+        """
+        found: list[tuple[Mode, Settings]] = []
+        for mode in dict.fromkeys(self.settings.probe_modes):
+            try:
+                image = upgrade.image_for("", live, mode)
+            except InvalidParameterError:
+                image = self.settings.image
+            found.append((mode, probe_settings(self.settings, mode, image)))
         return found
 
-    def _cache(self) -> list[Finding]:
-        records = daemon.cache_records(self.cluster, self._pod)
-        unused = [r for r in records if not r.get("inUse")]
-        message = f"{_size(records)} in {len(records)} records; {_size(unused)} are in no build's use"
-        return [Finding(Status.OK, "cache", message)]
+    def _apply(self) -> Findings:
+        new, live = self._upgrade()
+        found = self._apply_upgrade(new, live) if new else []
+        found += self._probe(live)
+        if self.settings.prune:
+            pod = self._pod
+            gone = daemon.prune(self.cluster, pod)
+            message = f"{len(gone)} records removed, {look.size(gone)} freed"
+            found.append(Finding(Status.OK, f"cache of Pod {self.cluster.namespace}/{pod}", message))
+        nothing = "it stays as it is: nothing was asked for"
+        return Findings(found or [Finding(Status.SKIP, f"builder {self.settings.name}", nothing)])
 
-    def _log(self) -> list[Finding]:
-        text = last_words(self.cluster, self._pod, _LOG_LINES)
-        bad = [line for line in text.splitlines() if "level=error" in line or "level=fatal" in line]
-        status = Status.WARN if bad else Status.OK
-        message = f"{len(bad)} errors in the last {_LOG_LINES} lines" if bad else "no error in its last lines"
-        return [
-            Finding(status, "log", message, "\n".join(bad or text.splitlines()[-3:]), "read what they name")
-        ]
+    def _apply_upgrade(self, new: Settings, live: upgrade.Live) -> list[Finding]:
+        brought, version = upgrade.apply(self.cluster, new, live, self.emit, self.cancelled)
+        found = [Finding(Status.OK, subject, action.value) for subject, action in brought.done]
+        place = f"Pod {self.cluster.namespace}/{brought.name}"
+        self.journal.fact(
+            self.name,
+            builder_pod=brought.name,
+            builder_namespace=self.settings.namespace,
+            daemon_version=version,
+        )
+        return [*found, Finding(Status.OK, place, f"Ready, buildkitd {version or 'of no stated version'}")]
+
+    def _probe(self, live: upgrade.Live) -> list[Finding]:
+        """The running builder must do it; that a mode cannot be used here is an answer, not a failure."""
+        found = []
+        if self.settings.probe_run:
+            pod = self._pod
+            probe = probe_run(self.cluster, pod, self.settings.probe_image)
+            found.append(Finding(Status.OK, f"RUN in Pod {self.cluster.namespace}/{pod}", str(probe)))
+            self._probed.add("")
+        for mode, temporary in self._temporary(live):
+            subject = f"mode {mode}"
+            try:
+                said = str(probe_mode(self.cluster, temporary, self.emit, self.cancelled))
+                found.append(Finding(Status.OK, subject, said, upgrade.image_of_builder(temporary)))
+            except (ClusterError, BuilderError) as e:
+                found.append(Finding.of_error(e, subject, Status.WARN))
+            self._probed.add(mode)
+        return found
+
+    def _verify(self) -> Findings:
+        pod = self._pod
+        found = look.state(self.cluster, pod)
+        new, live = self._upgrade()
+        if new:
+            found += upgrade.verify(new, live, daemon.version(self.cluster, pod))
+        for _, temporary in self._temporary(live):
+            remedy = "run notebook 90 again, with the same probe_modes"
+            left = [t.subject(self.cluster) for t in removal.targets(self.cluster, temporary) if t.ours]
+            found += [Finding(Status.FAIL, subject, "it is still there", "", remedy) for subject in left]
+        unused = self._unused() if self.settings.prune else []
+        if unused:
+            message = f"{look.size(unused)} that no build uses are still there"
+            found.append(
+                Finding(Status.FAIL, "cache", message, look.label(unused[0]), "a build may have run: again")
+            )
+        return Findings([*found, *look.cache(self.cluster, pod)])
 
     def _unused(self) -> list[dict[str, Any]]:
         return [r for r in daemon.cache_records(self.cluster, self._pod) if not r.get("inUse")]
-
-
-def _size(records: list[dict[str, Any]]) -> str:
-    return str(humanize.naturalsize(sum(int(r.get("size") or 0) for r in records)))
-
-
-def _label(record: dict[str, Any]) -> str:
-    return f"{record.get('recordType', '')}: {record.get('description', '')}".strip(": ")

@@ -31,8 +31,8 @@ def purpose_of(step: str) -> str:
         ),
         "operate": (
             t("What runs, which version it is, how much disk its cache uses, and what its log says."),
+            t("Another version (upgrade_to) is planned first, and rolled back where it does not start."),
             t("With prune set, the plan is a preview of what would be removed."),
-            t("Builds that are running keep what they use."),
         ),
         "clean_up": (
             t("What the runbook made is taken away again, and nothing else."),

@@ -15,6 +15,7 @@ from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import diagnose, is_virtual
 from runbook_lib.cluster.manifest import render
+from runbook_lib.cluster.pods import is_ready
 from runbook_lib.cluster.precheck import nodes
 from runbook_lib.cluster.signals import Signal, is_about, is_current, is_stale, of_event, of_pod
 from runbook_lib.cluster.waits import wait_ready
@@ -367,3 +368,27 @@ def test_signs_of_an_earlier_pod_or_image_are_told_apart() -> None:
     assert is_stale(signal, image="moby/buildkit:v1", old_image="moby/buildkit:v1-rootless")
     assert not is_stale(signal, image="moby/buildkit:v1-rootless", old_image="moby/buildkit:v1")
     assert not is_stale(signal, image="moby/buildkit:v1-rootless", old_image="")
+
+
+def test_a_container_ended_to_change_its_image_is_no_crash() -> None:
+    """Going back to an image that ran before, the node backs off as after a crash (kubelet 1.37, 10 s)."""
+    ended = {"containerID": "c1", "exitCode": 1, "reason": "Error"}
+    status = {
+        "containerID": "c1",
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
+        "lastState": {"terminated": ended},
+        "restartCount": 1,
+    }
+    pod = {"status": {"containerStatuses": [status]}}
+    assert [d.cause for d in diagnose(of_pod(pod), 5)] == ["crash-loop"]
+    assert list(of_pod(pod, "c1")) == []
+    status["lastState"] = {"terminated": {**ended, "containerID": "c2"}}
+    status["containerID"] = "c2"
+    assert [d.cause for d in diagnose(of_pod(pod, "c1"), 5)] == ["crash-loop"]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_readiness_left_over_from_the_container_before_does_not_count(started: bool) -> None:
+    container = {"containerID": "c2", "ready": True, "started": started}
+    ready = [{"type": "Ready", "status": "True"}]
+    assert is_ready({"status": {"conditions": ready, "containerStatuses": [container]}}) is started

@@ -21,10 +21,16 @@ from runbook_lib.steps.configure_auth import ConfigureAuth
 from runbook_lib.steps.contract import Step
 from runbook_lib.steps.fetch_buildctl import FetchBuildctl
 from runbook_lib.steps.install_pod import InstallPod
+from runbook_lib.steps.operate import Operate
 from runbook_lib.steps.test_push import TestPush
 
 ROLE = MANIFESTS / "role.runbook.yaml"
-ALL_RIGHTS = {"push_secret": "logins", "run_image": True, "allow_replace": True}
+ALL_RIGHTS = {
+    "push_secret": "logins",
+    "run_image": True,
+    "allow_replace": True,
+    "probe_modes": ["userns"],
+}
 
 
 def _flat(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
@@ -63,7 +69,7 @@ def test_the_role_in_the_manifest_is_the_table() -> None:
 def test_the_whole_runbook_runs_with_this_role_alone(limited: Site, site: Site) -> None:
     account = f"system:serviceaccount:{site.namespace}:buildkit-runbook"
     assert site.kubectl("auth", "can-i", "--list", f"--as={account}").count("nodes") == 0
-    for kind in (InstallPod, ConfigureAuth, FetchBuildctl, TestPush, CleanUp):
+    for kind in (InstallPod, ConfigureAuth, FetchBuildctl, TestPush, Operate, CleanUp):
         step: Step = limited.step(kind, **ALL_RIGHTS)
         found = [step.check()]
         step.plan()
