@@ -21,11 +21,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+$(STAMP): requirements.txt requirements-dev.txt requirements-uv.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; set PYTHON="'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q uv
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-uv.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
 	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
 	touch $@
@@ -70,8 +70,8 @@ sandbox-down: $(STAMP)
 	$(BIN)/python -m sandbox down
 
 lock:
-	$(BIN)/uv pip compile -q --no-header --upgrade requirements.in -o requirements.txt
-	$(BIN)/uv pip compile -q --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+	for name in requirements requirements-dev requirements-uv; do \
+		$(BIN)/uv pip compile -q --no-header --generate-hashes --upgrade $$name.in -o $$name.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache
