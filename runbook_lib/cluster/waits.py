@@ -26,6 +26,7 @@ from runbook_lib.progress import Event, Sink, silent_sink
 from runbook_lib.settings import Settings
 
 _TICK = 1.0  # seconds between looks when no event comes
+_STEADY = 1.5  # seconds for which a container begun anew in place must be Ready
 
 
 class _Wait:
@@ -40,6 +41,7 @@ class _Wait:
         self.began_at = time.time()
         self.events: dict[str, Json] = {}
         self.line = ""
+        self.ready_since: float | None = None
 
     def age(self) -> float:
         return time.monotonic() - self.begun
@@ -62,7 +64,13 @@ class _Wait:
     def is_done(self, pod: Json) -> bool:
         statuses = pod.get("status", {}).get("containerStatuses") or []
         changed = not self.old_container or all(s.get("containerID") != self.old_container for s in statuses)
-        return is_ready(pod) and changed and self._is_rolled_out()
+        if not (is_ready(pod) and changed and self._is_rolled_out()):
+            self.ready_since = None
+            return False
+        if self.ready_since is None:
+            self.ready_since = time.monotonic()
+        # A container begun anew in place is Ready for a moment by what was said of the one before it.
+        return not self.old_container or time.monotonic() - self.ready_since >= _STEADY
 
     def _is_rolled_out(self) -> bool:
         """A Deployment's old Pod stays Ready until its controller has seen the change."""
