@@ -5,14 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults lab app browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults lab app browser browser-test programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
 	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
-test: $(STAMP) lint browser programs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# The browser's tests have a target of their own: see `browser-test`.
+test: $(STAMP) lint programs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
+
+# The guided page by clicks and keys in a real browser.
+browser-test: $(STAMP) browser programs
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

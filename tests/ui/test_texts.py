@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 from babel.messages.pofile import read_po
 
+from runbook_lib import redaction
 from runbook_lib.findings import Status
 from runbook_lib.plan import Action
 from runbook_lib.settings import Settings
@@ -88,7 +89,9 @@ def test_the_lab_decides_before_the_system(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("step", CATALOG)
-def test_every_step_tells_its_story_in_both_languages(step: str) -> None:
+def test_every_step_tells_its_story_in_both_languages(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Secrets that other tests of this process learnt may be ordinary words, which would be blanked here.
+    monkeypatch.setattr(redaction, "_known", set())
     told = {}
     try:
         for language in texts.languages():
