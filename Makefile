@@ -5,19 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults lab app browser browser-test programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults lab app browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
 	$(BIN)/python -m sandbox exec --prefix RUNBOOK_ -- $(BIN)/python -m runbook_lib run --run-image
 
-# The browser's tests have a target of their own: see `browser-test`.
-test: $(STAMP) lint programs
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
-
-# The guided page by clicks and keys in a real browser.
-browser-test: $(STAMP) browser programs
-	$(BIN)/python -m pytest tests/browser
+# A file stays on one worker; in the order of their names, for the browser's long ones come first then.
+test: $(STAMP) lint browser programs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

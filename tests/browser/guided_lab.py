@@ -119,8 +119,12 @@ def _asked(lab: Lab, path: str, method: str = "GET") -> Any:  # noqa: ANN401
 
 
 def _environment(base: Path, instance: str) -> dict[str, str]:
-    names = ("PATH", "SANDBOX_CACHE", "PYTHONPATH")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
+    # The sandbox's own folders too, or the page would find another sandbox than the tests do.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PATH", "PYTHONPATH", "SANDBOX_"))
+    }
     own = {"HOME": str(base / "home"), "LANG": "C.UTF-8", "SANDBOX_INSTANCE": instance}
     return {**kept, **own, "RUNBOOK_RUN_DIR": str(base / "runs")}
 
