@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.cluster import objects, precheck, removal
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import is_ours
 from runbook_lib.errors import PermissionMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
@@ -25,11 +23,6 @@ class CleanUp(Step):
     name: ClassVar[str] = "clean_up"
     notebook: ClassVar[str] = "99_clean_up.ipynb"
     title: ClassVar[str] = "Clean up"
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """The bound cluster."""
-        return Cluster.bind(self.settings)
 
     @property
     def _file(self) -> DockerConfigFile:

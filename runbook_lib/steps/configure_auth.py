@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret, plan_dockerconfig_secret
 from runbook_lib.credentials import SecretReader
 from runbook_lib.errors import RunbookError
@@ -52,10 +51,9 @@ class ConfigureAuth(Step):
         text = "\n".join([*([diff] if diff else []), *kept])
         changes.append(Change(Action.UPDATE if diff else Action.NONE, str(self.file.path), text))
         if self.settings.push_secret:
-            cluster = Cluster.bind(self.settings)
             changes.append(
                 plan_dockerconfig_secret(
-                    cluster, self.settings.push_secret, _document(logins), self.settings.name
+                    self.cluster, self.settings.push_secret, _document(logins), self.settings.name
                 )
             )
         return Plan(changes)
@@ -92,9 +90,7 @@ class ConfigureAuth(Step):
 
     def _keep_secret(self, logins: dict[str, Login]) -> Finding:
         name = self.settings.push_secret
-        action = apply_dockerconfig_secret(
-            Cluster.bind(self.settings), name, _document(logins), self.settings.name
-        )
+        action = apply_dockerconfig_secret(self.cluster, name, _document(logins), self.settings.name)
         return Finding(Status.OK, f"Secret {name}", action.value)
 
     def _logins(self, *, preview: bool = False) -> dict[str, Login]:
@@ -111,7 +107,7 @@ class ConfigureAuth(Step):
     def _secret_reader(self, target: Target) -> SecretReader | None:
         if not target.reference.startswith("secret:"):
             return None
-        return Cluster.bind(self.settings).read_secret
+        return self.cluster.read_secret
 
     def _client(self, target: Target, login: Login | None) -> RegistryClient:
         return RegistryClient(target.host, login, target.ca, self.settings.request_timeout)

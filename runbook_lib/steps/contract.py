@@ -6,8 +6,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runbook_lib.errors import RunbookError, StepCancelledError
 from runbook_lib.findings import Findings
@@ -15,6 +16,9 @@ from runbook_lib.journal import Journal
 from runbook_lib.plan import Plan
 from runbook_lib.progress import Event, Sink, print_sink
 from runbook_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from runbook_lib.cluster.binding import Cluster
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 Result = TypeVar("Result", Findings, Plan)
@@ -37,6 +41,18 @@ class Step(ABC):
         self.settings = settings
         self.journal = journal or Journal(run_dir_of(settings))
         self._sink = sink
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster of these settings, bound on first use.
+
+        Raises:
+            ClusterError: see `Cluster.bind`.
+        """
+        # Imported on first use: it takes a second, and the runner never binds.
+        from runbook_lib.cluster.binding import Cluster
+
+        return Cluster.bind(self.settings)
 
     def check(self) -> Findings:
         """Read only: preconditions, permissions, versions."""

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from runbook_lib.builder import buildctl, kubectl, kubectl_release, platforms, sources
 from runbook_lib.builder.store import Store
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod, exec_in_pod
 from runbook_lib.errors import BuilderError, PodNotReadyError, RunbookError, SourceError
 from runbook_lib.findings import Finding, Findings, Status
@@ -24,11 +23,6 @@ class FetchBuildctl(Step):
     name: ClassVar[str] = "fetch_buildctl"
     notebook: ClassVar[str] = "03_fetch_buildctl.ipynb"
     title: ClassVar[str] = "Fetch buildctl"
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """The bound cluster."""
-        return Cluster.bind(self.settings)
 
     @cached_property
     def store(self) -> Store:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import cached_property
 from typing import ClassVar
 
 from runbook_lib.cluster import daemon, objects, precheck
 from runbook_lib.cluster.apply import drift_of, plan_object
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.bring_up import bring_up
 from runbook_lib.cluster.manifest import namespace_of, render
 from runbook_lib.cluster.pods import builder_pod
@@ -26,11 +24,6 @@ class InstallPod(Step):
     name: ClassVar[str] = "install_pod"
     notebook: ClassVar[str] = "01_install_pod.ipynb"
     title: ClassVar[str] = "Install the builder"
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """The bound cluster (bound once a step)."""
-        return Cluster.bind(self.settings)
 
     def _check(self) -> Findings:
         try:

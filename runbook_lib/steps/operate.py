@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from runbook_lib.cluster import daemon, objects, precheck, removal
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import builder_pod
 from runbook_lib.cluster.run_probe import probe_mode, probe_run, probe_settings
 from runbook_lib.errors import (
@@ -31,11 +30,6 @@ class Operate(Step):
     name: ClassVar[str] = "operate"
     notebook: ClassVar[str] = "90_operate.ipynb"
     title: ClassVar[str] = "Look after the builder"
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """The bound cluster."""
-        return Cluster.bind(self.settings)
 
     @cached_property
     def _probed(self) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ from runbook_lib.builder import buildctl
 from runbook_lib.builder.build import build
 from runbook_lib.builder.buildctl import POD_VARIABLE
 from runbook_lib.builder.cache_guard import set_aside_broken
-from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
@@ -40,11 +38,6 @@ class TestPush(Step):
     name: ClassVar[str] = "test_push"
     notebook: ClassVar[str] = "04_test_push.ipynb"
     title: ClassVar[str] = "Build, push and prove it"
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """The bound cluster."""
-        return Cluster.bind(self.settings)
 
     def _check(self) -> Findings:
         found: list[Finding] = []
