@@ -11,8 +11,8 @@ RunbookError
 │                           RegistryUnreachableError · RegistryTlsError · LoginRefusedError
 │                           AnonymousTokenError · PushDeniedError · RegistryAnswerError
 ├── BuilderError            SourceError · DownloadError · ChecksumError · ArchiveError · BinaryError
-│                           VersionSkewError · BuildFailedError · BuildTimeoutError
-│                           CacheRefusedError · PushNotProvenError
+│                           VersionSkewError · BuildFailedError · ConnectionLostError
+│                           BuildTimeoutError · CacheRefusedError · PushNotProvenError
 └── RunError                StepFailedError · StepCancelledError · BlockedError · JournalError
                             ResumeError
 
@@ -210,6 +210,10 @@ class VersionSkewError(BuilderError):
 
 class BuildFailedError(BuilderError):
     """The build itself failed: a Dockerfile step, a missing file, a refused push."""
+
+
+class ConnectionLostError(BuildFailedError):
+    """The connection to the builder broke in mid-build; the builder keeps what was done already."""
 
 
 class BuildTimeoutError(BuilderError):

@@ -70,12 +70,16 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """A finished build: manifest digest, BuildKit's metadata, vertex records, seconds."""
+    """A finished build: manifest digest, BuildKit's metadata, vertex records, seconds.
+
+    `resumed`: the connection was lost once, and the build begun again.
+    """
 
     digest: str
     metadata: dict[str, Any]
     vertices: list[dict[str, object]]
     seconds: float
+    resumed: bool = False
 
     @property
     def cached(self) -> int:
@@ -95,7 +99,8 @@ def build(
     """Build and push. Setting `cancel` from another thread ends the build, and so does an interrupt.
 
     Raises:
-        BuildFailedError: the build failed; the vertex and its last lines are named.
+        BuildFailedError: the build failed; the vertex and its last lines are named. ConnectionLostError:
+            it did not fail by itself, the connection to the builder broke.
         StepCancelledError: `cancel` was set.
         BuildTimeoutError: not done in `build_timeout` seconds, or silent for `stall_timeout` seconds.
         PushNotProvenError: exit code 0, but no digest in the metadata.

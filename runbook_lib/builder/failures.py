@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from runbook_lib.builder.progress_json import Progress
-from runbook_lib.errors import BuildFailedError
+from runbook_lib.errors import BuildFailedError, ConnectionLostError
 from runbook_lib.redaction import redact
 
 _AUTH = "02_configure_auth.ipynb"
@@ -20,16 +20,23 @@ _PUSH = "04_test_push.ipynb"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of failure: pattern in the error text, its name, remedy and mending notebook."""
+    """One kind of failure: pattern in the error text, its name, remedy, mending notebook and error."""
 
     pattern: re.Pattern[str]
     kind: str
     remedy: str
     notebook: str = _PUSH
+    error: type[BuildFailedError] = BuildFailedError
 
 
-def _row(pattern: str, kind: str, remedy: str, notebook: str = _PUSH) -> Row:
-    return Row(re.compile(pattern, re.IGNORECASE), kind, remedy, notebook)
+def _row(
+    pattern: str,
+    kind: str,
+    remedy: str,
+    notebook: str = _PUSH,
+    error: type[BuildFailedError] = BuildFailedError,
+) -> Row:
+    return Row(re.compile(pattern, re.IGNORECASE), kind, remedy, notebook, error)
 
 
 TABLE = (
@@ -88,6 +95,7 @@ TABLE = (
         "the connection to the builder was lost",
         "check the builder pod (notebook 01), then build again: finished steps are in its cache",
         _POD,
+        ConnectionLostError,
     ),
     _row(
         r"no such host|connection refused|i/o timeout|no route to host|network is unreachable|dial tcp"
@@ -116,7 +124,7 @@ def explained(progress: Progress, code: int) -> BuildFailedError:
     # buildctl repeats its own and the daemon's prefixes; what is left names the cause.
     cause = text.removeprefix("failed to solve: ") or f"exit code {code}, no message"
     lines = [f"{kind}: {cause[:600]}", *(f"    | {line}" for line in (vertex.log if vertex else ()))]
-    return BuildFailedError(
+    return (row.error if row else BuildFailedError)(
         redact("\n".join(lines)),
         where=redact(vertex.name) if vertex else "buildctl build",
         remedy=row.remedy if row else "read the message; build with --progress=plain by hand for all of it",

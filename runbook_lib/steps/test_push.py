@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder import buildctl
-from runbook_lib.builder.build import build
 from runbook_lib.builder.buildctl import POD_VARIABLE
 from runbook_lib.builder.cache_guard import set_aside_broken
+from runbook_lib.builder.resume import build_or_resume
 from runbook_lib.cluster.run_image import run_image, run_name
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
@@ -29,6 +29,12 @@ from runbook_lib.steps.push_request import (
 )
 
 _AUTH = "02_configure_auth.ipynb"
+_RESUMED = Finding(
+    Status.WARN,
+    "connection to the builder",
+    "it was lost in mid-build; the build was begun again and went on from the builder's cache",
+    remedy="if this happens often, look at the builder's restarts and the route to the cluster (notebook 90)",
+)
 
 
 class TestPush(Step):
@@ -93,7 +99,7 @@ class TestPush(Step):
         builder, _, _ = builder_of(self.settings, self.cluster, self.journal)
         if self.settings.local_cache:
             set_aside_broken(Path(self.settings.local_cache).expanduser())
-        done = build(
+        done = build_or_resume(
             builder,
             request,
             sink=self.emit,
@@ -113,7 +119,7 @@ class TestPush(Step):
             f"built and pushed in {done.seconds:.1f} s; {done.cached} of {len(done.vertices)} steps CACHED"
         )
         pushed = Finding(Status.OK, request.references[0], message, done.digest)
-        return Findings([*caches, pushed])
+        return Findings([*caches, *([_RESUMED] if done.resumed else []), pushed])
 
     def _verify(self) -> Findings:
         digest = str(self.journal.look_up("pushed_digest", ""))

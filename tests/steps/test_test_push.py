@@ -18,10 +18,12 @@ from runbook_lib.cluster.pods import exec_in_pod
 from runbook_lib.errors import (
     BuildFailedError,
     BuildTimeoutError,
+    ConnectionLostError,
     InvalidParameterError,
     PushNotProvenError,
 )
 from runbook_lib.findings import Status
+from runbook_lib.progress import Event
 from runbook_lib.steps.builder_access import builder_of
 from runbook_lib.steps.configure_auth import ConfigureAuth
 from runbook_lib.steps.test_push import TestPush
@@ -54,15 +56,20 @@ def context(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return make
 
 
+def own_children(*programs: str) -> list[psutil.Process]:
+    """The processes of these programs that this test started, strays included."""
+    mine = os.environ["PYTEST_CURRENT_TEST"]
+    return [
+        process
+        for process in psutil.process_iter(["name", "environ"])
+        if process.info["name"] in programs
+        and (process.info["environ"] or {}).get("PYTEST_CURRENT_TEST") == mine
+    ]
+
+
 def living_children() -> list[str]:
-    """Command lines of the buildctl and kubectl processes that this test started, strays included."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline", "environ"]):
-        words = process.info["cmdline"] or []
-        theirs = (process.info["environ"] or {}).get("PYTEST_CURRENT_TEST")
-        if process.info["name"] in ("buildctl", "kubectl") and theirs == os.environ["PYTEST_CURRENT_TEST"]:
-            found.append(" ".join(words))
-    return found
+    """Command lines of the buildctl and kubectl processes that this test started."""
+    return [" ".join(process.cmdline()) for process in own_children("buildctl", "kubectl")]
 
 
 # -- what works -------------------------------------------------------------------------------------
@@ -201,6 +208,46 @@ def test_a_login_that_is_missing_or_wrong_is_told_so(
     with pytest.raises(BuildFailedError, match="refused the login or the push") as caught:
         ready.step(TestPush, **wrong).apply()
     assert caught.value.notebook == "02_configure_auth.ipynb"
+
+
+# -- a connection that breaks -------------------------------------------------------------------------
+def test_a_lost_connection_is_mended_once_and_a_second_loss_is_told(
+    ready: World, context: Callable[..., dict[str, Any]]
+) -> None:
+    given = context(f"FROM busybox\nRUN echo {time.time()} > /first\nRUN sleep 2.25 && echo second\n")
+    step = ready.step(TestPush, **given)
+    losses = 1
+
+    def cut(event: Event) -> None:
+        nonlocal losses
+        if losses and not event.done and "sleep 2.25" in event.message:
+            losses -= 1
+            for process in own_children("kubectl"):
+                process.kill()
+
+    cutting = TestPush(step.settings, step.journal, lambda e: (ready.events.append(e), cut(e))[0])
+    found = cutting.apply()
+    assert losses == 0, "nothing was cut"
+    assert [f.status for f in found if f.subject == "connection to the builder"] == [Status.WARN]
+    assert any("first" in e.message and "CACHED" in e.message for e in ready.events), "nothing was resumed"
+    assert cutting.verify().passed
+    losses = 2
+    (Path(given["context_dir"]) / "Dockerfile").write_text(
+        f"FROM busybox\nRUN echo {time.time()} && sleep 2.25\n"
+    )
+    with pytest.raises(ConnectionLostError) as caught:
+        cutting.apply()
+    assert losses == 0
+    assert caught.value.remedy
+
+
+def test_a_build_that_fails_by_itself_is_not_repeated(
+    ready: World, context: Callable[..., dict[str, Any]]
+) -> None:
+    with pytest.raises(BuildFailedError) as caught:
+        ready.step(TestPush, **context(f"FROM busybox\nRUN echo {time.time()} && exit 3\n")).apply()
+    assert not isinstance(caught.value, ConnectionLostError)
+    assert sum("exit 3" in e.message and not e.done for e in ready.events) == 1
 
 
 # -- limits -----------------------------------------------------------------------------------------
