@@ -125,7 +125,7 @@ CASES = {
 CONTAINERS: dict[str, tuple[list[str], float, str, str]] = {
     "words": (["sh", "-c", "echo my last words >&2; exit 7"], 60, r"exit code 7|CrashLoop", "my last words"),
     "no-program": (["/no/such/program"], 60, r"runtime cannot start|starts and ends again", "no such file"),
-    "silent": (["sleep", "600"], 6, "does not answer the probe", "buildctl"),
+    "silent": (["sleep", "600"], 12, "does not answer the probe", "buildctl"),
 }
 
 
