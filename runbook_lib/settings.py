@@ -253,6 +253,9 @@ class Settings(BaseModel):
     probe_image: Annotated[str, AfterValidator(names.image)] = _p(
         "docker.io/library/busybox:latest", "image that a probe builds on; it needs a shell", steps="operate"
     )
+    look_only: bool = _p(
+        False, "ask the cluster alone, run nothing in the Pod: needs no right to exec", steps="operate"
+    )
     prune: bool = _p(False, "remove what of the builder's cache no build is using", steps="operate")
 
     # -- 99 clean_up ----------------------------------------------------------------------------
@@ -271,6 +274,9 @@ class Settings(BaseModel):
         twice = sorted({h for h in hosts if hosts.count(h) > 1})
         if twice:
             raise ValueError(f"the registry {twice[0]} is given twice; one entry per host")
+        changing = [n for n in ("upgrade_to", "probe_run", "probe_modes", "prune") if getattr(self, n)]
+        if self.look_only and changing:
+            raise ValueError(f"look_only does not go with {changing[0]}, which does more than look")
         return self
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from runbook_lib.cluster.manifest import MANIFESTS
 from runbook_lib.journal import Journal
 from runbook_lib.progress import silent_sink
 from runbook_lib.settings import Settings
@@ -88,6 +89,17 @@ class Site:
         ours = not user.startswith("system:") or user.startswith(f"system:serviceaccount:{self.namespace}:")
         counts = about.get("subresource") != "exec" and "dryRun=" not in entry["requestURI"]
         return entry["verb"] in WRITES and here and ours and counts
+
+
+def as_account(site: Site, role: str) -> Site:
+    """The site as the ServiceAccount of manifests/role.<role>.yaml sees it: by a token of that account."""
+    site.kubectl("apply", "-f", str(MANIFESTS / f"role.{role}.yaml"))
+    document = yaml.safe_load(Path(site.sandbox["kubeconfig"]).read_text())
+    token = site.kubectl("create", "token", f"buildkit-{role}", "--duration=20m").strip()
+    document["users"][0]["user"] = {"token": token}
+    path = site.folder / f"{role}.kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    return Site({**site.sandbox, "kubeconfig": str(path)}, site.namespace, site.folder)
 
 
 @pytest.fixture(scope="module", name="site")

@@ -36,7 +36,10 @@ _RBAC = re.compile(
 _CONFLICT = re.compile(r'conflicts? with "(?P<manager>[^"]+)"')
 _NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
 _HANDSHAKE = re.compile(r"Handshake status (?P<code>\d{3})")
-_ROLE_REMEDY = "have an administrator apply manifests/role.runbook.yaml in this namespace"
+_ROLE_REMEDY = (
+    "have an administrator apply manifests/role.runbook.yaml in this namespace"
+    " (to build only: role.build.yaml)"
+)
 
 
 class ObjectMissingError(ClusterError):

@@ -41,8 +41,10 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_rows("create patch", "", "pods", "install_pod", "pod", "make the builder Pod"),
     *_rows("delete", "", "pods", "install_pod", "replace", "replace a builder Pod"),
     *_rows("delete", "", "pods", "clean_up", "pod", "remove the builder Pod"),
-    *_rows("create get", "", "pods/exec", "install_pod fetch_buildctl test_push operate", "always",
+    *_rows("create get", "", "pods/exec", "install_pod fetch_buildctl test_push", "always",
            "talk to buildkitd (create: servers from 1.35 on; get: older ones)"),
+    *_rows("create get", "", "pods/exec", "operate", "ask", "ask buildkitd for its workers and its cache"),
+    *_rows("get", "apps", "deployments", "operate", "deployment", "read the builder's Deployment"),
     *_rows("get", "", "pods/log", "install_pod operate", "always", "quote the builder's last words"),
     *_rows("list watch", "", "events", "install_pod operate", "always", "say why a builder is not Ready"),
     *_rows("watch create patch", "", "pods", "operate", "change", "bring the builder to another state"),
@@ -76,6 +78,7 @@ def needed(settings: Settings, step: str) -> list[Permission]:
         "change": changes,
         "change-deployment": changes and settings.kind == "deployment",
         "config": has_config,
+        "ask": not settings.look_only,
         "secret": bool(settings.push_secret),
         "run": settings.run_image,
     }
@@ -114,10 +117,31 @@ def is_allowed(cluster: Cluster, permission: Permission) -> bool:
     return status["allowed"] is True
 
 
-def role_rules() -> list[objects.Json]:
-    """The rules of the Role that allows everything in the table: one rule a resource."""
+def role_of(settings: Settings, step: str) -> str:
+    """The smallest Role of manifests/ that allows `step` with these settings: runbook, build or look."""
+    texts = {str(p) for p in needed(settings, step)}
+    return next((r for r in ("look", "build") if texts <= {str(p) for p in rows_of(r)}), "runbook")
+
+
+def rows_of(role: str) -> tuple[Permission, ...]:
+    """The rows that a Role of manifests/ allows.
+
+    `look` sees the builder and may run nothing in it. `build` finds it and may exec into it, which is all
+    that buildctl needs; it is also all that it takes to do anything in the Pod (docs/security.md).
+    """
+    if role == "look":
+        return tuple(p for p in PERMISSIONS if "operate" in p.steps and p.when in ("always", "deployment"))
+    if role == "build":
+        return tuple(
+            p for p in PERMISSIONS if p.steps & {"fetch_buildctl", "test_push"} and p.when == "always"
+        )
+    return PERMISSIONS
+
+
+def role_rules(role: str = "runbook") -> list[objects.Json]:
+    """The rules of a Role of manifests/: one rule a resource."""
     verbs: dict[tuple[str, str], dict[str, None]] = {}
-    for p in PERMISSIONS:
+    for p in rows_of(role):
         resource = f"{p.resource}/{p.subresource}" if p.subresource else p.resource
         verbs.setdefault((p.group, resource), {})[p.verb] = None
     order = ["get", "list", "watch", "create", "patch", "delete"]

@@ -11,7 +11,7 @@ from runbook_lib.cluster import objects
 from runbook_lib.cluster.api_errors import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import is_virtual
-from runbook_lib.cluster.permissions import NAMESPACE_PERMISSIONS, is_allowed, missing, needed
+from runbook_lib.cluster.permissions import NAMESPACE_PERMISSIONS, is_allowed, missing, needed, role_of
 from runbook_lib.errors import ClusterError, PermissionMissingError, RunbookError
 from runbook_lib.findings import Finding, Status
 from runbook_lib.settings import Settings
@@ -80,7 +80,7 @@ def permissions(cluster: Cluster, settings: Settings, step: str) -> list[Finding
             "permissions",
             f"missing: {p} (to {p.why})",
             f"SelfSubjectAccessReview in namespace {settings.namespace}",
-            remedy + "manifests/role.runbook.yaml",
+            f"{remedy}manifests/role.{role_of(settings, step)}.yaml",
             INSTALL,
         )
         for p in lacking

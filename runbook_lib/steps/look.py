@@ -31,9 +31,10 @@ def builder(cluster: Cluster, settings: Settings) -> list[Finding]:
     pod = pods[0] if pods else None
     if pod is not None and is_ready(pod):
         name = str(pod["metadata"]["name"])
-        found = precheck.tried(lambda: state(cluster, name), "builder")
+        asked = not settings.look_only
+        found = precheck.tried(lambda: state(cluster, name, ask=asked), "builder")
         found += precheck.tried(lambda: mode(cluster, settings), "mode")
-        found += precheck.tried(lambda: cache(cluster, name), "cache")
+        found += precheck.tried(lambda: cache(cluster, name), "cache") if asked else []
         return found + precheck.tried(lambda: log(cluster, pod), "log")
     found = why_not_ready(cluster, settings)
     found += precheck.tried(lambda: log(cluster, pod), "log") if pod else []
@@ -42,8 +43,8 @@ def builder(cluster: Cluster, settings: Settings) -> list[Finding]:
     return found
 
 
-def state(cluster: Cluster, name: str) -> list[Finding]:
-    """The Pod `name` and the daemon in it.
+def state(cluster: Cluster, name: str, *, ask: bool = True) -> list[Finding]:
+    """The Pod `name` and, unless `ask` is False, the daemon in it: its probe says that it answers.
 
     Raises:
         PodNotReadyError: the daemon does not answer; ClusterError: the API server refused.
@@ -56,6 +57,9 @@ def state(cluster: Cluster, name: str) -> list[Finding]:
     message = f"Ready on {node}, {restarts} restarts"
     remedy = "a change of its image counts as one; else: kubectl logs --previous"
     found = [Finding(status, objects.subject(cluster, "Pod", name), message, image, remedy)]
+    if not ask:
+        message = "not asked (look_only); the Pod's own probe says that it answers"
+        return [*found, Finding(Status.SKIP, "buildkitd", message)]
     workers = daemon.workers(cluster, name)
     message = f"{daemon.version(cluster, name) or 'version not stated'}, {len(workers)} worker(s)"
     found.append(Finding(Status.OK, "buildkitd", message, ", ".join(str(w.get("id", "")) for w in workers)))

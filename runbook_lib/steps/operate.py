@@ -52,7 +52,7 @@ class Operate(Step):
 
     def _upgrade(self) -> tuple[Settings | None, upgrade.Live]:
         live = upgrade.live_builder(self.cluster, self.settings)
-        return upgrade.wanted(self.settings, live), live
+        return None if self.settings.look_only else upgrade.wanted(self.settings, live), live
 
     def _plan(self) -> Plan:
         new, live = self._upgrade()
@@ -142,6 +142,8 @@ class Operate(Step):
 
     def _verify(self) -> Findings:
         pod = self._pod
+        if self.settings.look_only:
+            return Findings(look.state(self.cluster, pod, ask=False))
         found = look.state(self.cluster, pod)
         new, live = self._upgrade()
         if new:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from cluster_lab import Site
+from cluster_lab import Site, as_account
 
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.manifest import MANIFESTS
-from runbook_lib.cluster.permissions import PERMISSIONS, Permission, missing, role_rules
-from runbook_lib.errors import PermissionMissingError
+from runbook_lib.cluster.permissions import PERMISSIONS, Permission, missing, role_of, role_rules, rows_of
+from runbook_lib.errors import PermissionMissingError, SourceError
 from runbook_lib.findings import Status
 from runbook_lib.settings import Settings
 from runbook_lib.steps.clean_up import CleanUp
@@ -24,7 +23,7 @@ from runbook_lib.steps.install_pod import InstallPod
 from runbook_lib.steps.operate import Operate
 from runbook_lib.steps.test_push import TestPush
 
-ROLE = MANIFESTS / "role.runbook.yaml"
+ROLES = {"runbook": {}, "build": {}, "look": {"look_only": True}}
 ALL_RIGHTS = {
     "push_secret": "logins",
     "run_image": True,
@@ -43,27 +42,24 @@ def _flat(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     }
 
 
-def _documents() -> dict[str, dict[str, Any]]:
-    return {d["kind"]: d for d in yaml.safe_load_all(ROLE.read_text())}
+def _documents(role: str) -> dict[str, dict[str, Any]]:
+    return {d["kind"]: d for d in yaml.safe_load_all((MANIFESTS / f"role.{role}.yaml").read_text())}
 
 
 @pytest.fixture(scope="module")
 def limited(site: Site) -> Site:
     """The site as the ServiceAccount of the manifest sees it: a kubeconfig with that account's token."""
-    site.kubectl("apply", "-f", str(ROLE))
-    original = yaml.safe_load(Path(site.sandbox["kubeconfig"]).read_text())
-    token = site.kubectl("create", "token", "buildkit-runbook", "--duration=20m").strip()
-    original["users"][0]["user"] = {"token": token}
-    path = site.folder / "limited.kubeconfig"
-    path.write_text(yaml.safe_dump(original))
-    return Site({**site.sandbox, "kubeconfig": str(path)}, site.namespace, site.folder)
+    return as_account(site, "runbook")
 
 
-def test_the_role_in_the_manifest_is_the_table() -> None:
-    documents = _documents()
+@pytest.mark.parametrize("role", ROLES)
+def test_the_role_in_the_manifest_is_the_table(role: str) -> None:
+    documents = _documents(role)
     assert set(documents) == {"ServiceAccount", "Role", "RoleBinding"}
-    assert _flat(documents["Role"]["rules"]) == _flat(role_rules())
+    assert _flat(documents["Role"]["rules"]) == _flat(role_rules(role))
+    assert documents["RoleBinding"]["roleRef"]["name"] == documents["Role"]["metadata"]["name"]
     assert all(p.why for p in PERMISSIONS)
+    assert {p.name for p in MANIFESTS.glob("role.*.yaml")} == {f"role.{name}.yaml" for name in ROLES}
 
 
 def test_the_whole_runbook_runs_with_this_role_alone(limited: Site, site: Site) -> None:
@@ -88,39 +84,89 @@ def test_a_deployment_runs_with_this_role(limited: Site, site: Site) -> None:
     assert "deployment.apps/rolled" not in site.names("deployments")
 
 
-def _settings_that_need(site: Site, p: Permission) -> Settings:
+def test_who_builds_needs_no_right_to_install(site: Site) -> None:
+    site.step(InstallPod, name="shared").apply()
+    builder = as_account(site, "build")
+    for kind in (ConfigureAuth, FetchBuildctl, TestPush):
+        step: Step = builder.step(kind, name="shared", tags=["by-role"])
+        found = [step.check()]
+        step.plan()
+        found += [step.apply(), step.verify()]
+        assert all(f.passed for f in found), f"{kind.name}: " + "\n".join(map(str, found))
+    refused = builder.step(InstallPod, name="another").check()
+    assert {f.message for f in refused if f.status is Status.FAIL} >= {
+        "missing: create pods (to make the builder Pod)"
+    }
+
+
+def test_who_looks_runs_nothing_in_the_pod(site: Site) -> None:
+    site.step(InstallPod, name="shared").apply()
+    looker = as_account(site, "look")
+    step = looker.step(Operate, name="shared", look_only=True)
+    found = step.check()
+    assert found.passed, str(found)
+    assert {f.subject: f.status for f in found}["buildkitd"] is Status.SKIP
+    assert step.plan().is_empty
+    assert step.apply().passed
+    assert step.verify().passed
+    with_exec = looker.step(Operate, name="shared").check()
+    refused = [f for f in with_exec if "pods/exec" in f.message]
+    assert refused, str(with_exec)
+    assert not with_exec.passed
+    fetching = looker.step(FetchBuildctl, name="shared", bin_dir=str(site.folder / "none"))
+    assert "pods/exec" in str(fetching.check())
+    with pytest.raises(SourceError, match="pods/exec"):
+        fetching.apply()
+
+
+def test_the_remedy_names_the_smallest_role(site: Site) -> None:
+    assert role_of(site.settings(), "test_push") == "build"
+    assert role_of(site.settings(look_only=True), "operate") == "look"
+    assert role_of(site.settings(), "operate") == "runbook"
+    assert role_of(site.settings(), "install_pod") == "runbook"
+
+
+def _settings_that_need(site: Site, p: Permission, role: str) -> Settings:
     """With `clean_up` first in the alphabet, each row is asked of the first step that has it."""
-    return site.settings(kind="deployment" if p.when == "deployment" else "pod", **ALL_RIGHTS)
+    more = ALL_RIGHTS if role == "runbook" else ROLES[role]
+    return site.settings(kind="deployment" if p.when == "deployment" else "pod", **more)
 
 
-def _without(p: Permission) -> list[dict[str, Any]]:
+def _step_of(p: Permission, role: str) -> str:
+    steps = {"build": {"fetch_buildctl", "test_push"}, "look": {"operate"}}.get(role, p.steps)
+    return min(p.steps & steps)
+
+
+def _without(p: Permission, role: str = "runbook") -> list[dict[str, Any]]:
     resource = f"{p.resource}/{p.subresource}" if p.subresource else p.resource
-    rules = role_rules()
+    rules = role_rules(role)
     for rule in rules:
         if rule["apiGroups"] == [p.group] and rule["resources"] == [resource]:
             rule["verbs"] = [v for v in rule["verbs"] if v != p.verb]
     return [rule for rule in rules if rule["verbs"]]
 
 
-def test_each_verb_taken_away_is_named_by_the_check(limited: Site, site: Site) -> None:
+@pytest.mark.parametrize(("role", "least"), [("runbook", 23), ("build", 4), ("look", 6)])
+def test_each_verb_taken_away_is_named_by_the_check(site: Site, role: str, least: int) -> None:
     """The Role is changed in place; the API server's authoriser follows within moments, so it is polled."""
     administrator = Cluster.bind(site.settings())
+    limited = as_account(site, role)
     clusters: dict[str, Cluster] = {}
-    rows = {str(p): p for p in PERMISSIONS}
+    rows = {str(p): p for p in rows_of(role)}
     try:
         for text, p in rows.items():
-            settings = _settings_that_need(limited, p)
+            settings = _settings_that_need(limited, p, role)
             cluster = clusters.setdefault(settings.kind, Cluster.bind(settings))
-            _set_rules(administrator, _without(p))
-            named = _until_missing(cluster, sorted(p.steps)[0], settings, text)
+            _set_rules(administrator, _without(p, role), role)
+            named = _until_missing(cluster, _step_of(p, role), settings, text)
             assert named == [text]
     finally:
-        _set_rules(administrator, role_rules())
-    assert len(rows) >= 23
+        _set_rules(administrator, role_rules(role), role)
+    assert len(rows) >= least
 
 
-def _set_rules(cluster: Cluster, rules: list[dict[str, Any]]) -> None:
-    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}/roles/buildkit-runbook"
+def _set_rules(cluster: Cluster, rules: list[dict[str, Any]], role: str = "runbook") -> None:
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}/roles/buildkit-{role}"
     body = [{"op": "replace", "path": "/rules", "value": rules}]
     cluster.api.call_api(
         *cluster.api.param_serialize(
