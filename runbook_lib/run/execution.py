@@ -13,7 +13,7 @@ from papermill.execute import execute_notebook
 from traitlets.config import Config
 
 from runbook_lib.errors import RunError
-from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
+from runbook_lib.run.processes import end_processes, kernel_environment, kernel_folder, processes_of
 
 _ENGINE = "runbook"
 _START_TIMEOUT = 60  # seconds until a kernel must answer
@@ -22,7 +22,10 @@ _END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
-    """papermill's own engine, but the kernel gets the environment we choose and can be interrupted."""
+    """papermill's own engine, but the kernel gets the environment we choose and can be interrupted.
+
+    It is spoken to over sockets in a folder of its own: TCP ports would be open to the machine's other users.
+    """
 
     @classmethod
     def execute_managed_notebook(
@@ -38,7 +41,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
             kernel_name=kernel_name,
             startup_timeout=_START_TIMEOUT,
             timeout=None,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # TCP would be open to other users
+            config=Config({"KernelManager": {"transport": "ipc", "connection_file": execution.connection}}),
         )
         execution.client = client
         return client.execute(env=kernel_environment(execution.run_dir))
@@ -56,6 +59,7 @@ class NotebookExecution:
         self.output = run_dir / notebook.name
         self.parameters = parameters
         self.client: Any = None
+        self.connection = ""
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=f"papermill {notebook.name}", daemon=True)
 
@@ -96,14 +100,16 @@ class NotebookExecution:
 
     def _work(self) -> None:
         try:
-            execute_notebook(
-                self.notebook,
-                self.output,
-                parameters=self.parameters,
-                engine_name=_ENGINE,
-                progress_bar=False,
-                log_output=False,
-                execution=self,
-            )
+            with kernel_folder() as folder:
+                self.connection = str(folder / "kernel.json")  # its sockets lie beside it
+                execute_notebook(
+                    self.notebook,
+                    self.output,
+                    parameters=self.parameters,
+                    engine_name=_ENGINE,
+                    progress_bar=False,
+                    log_output=False,
+                    execution=self,
+                )
         except BaseException as e:  # noqa: BLE001  a thread has nobody above it: the main thread reads it
             self.error = e

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class FakeRuns:
         return subprocess.Popen(
             [sys.executable, str(FAKES / "drive.py"), str(self.notebooks), *words],
             env=self.environ,
+            cwd=self.world,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -56,6 +58,11 @@ class FakeRuns:
 
     def newest(self) -> Path:
         return max(p.parent for p in self.base.glob("*/run.json"))
+
+    def kernel_files(self, pid: int) -> list[str]:
+        """What lies on disk of the kernels of run `pid`: connection files and sockets."""
+        folders = Path(tempfile.gettempdir()).glob(f"*-kernel-{pid}-*")
+        return [str(p) for folder in folders for p in folder.iterdir()]
 
     def left_over(self) -> list[psutil.Process]:
         return [p for folder in self.base.glob("*") for p in processes.processes_of(folder)]
