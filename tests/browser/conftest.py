@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 DEMO = "buildkit-demo"  # where the page's sandbox profile puts the builder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running: other modules have their own
 def browser() -> Iterator[Browser]:
     assert CHROMIUM.exists(), "Chromium is not installed: make browser"
     with sync_playwright() as playwright:
@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def one_lab(sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     running = guided_lab.start(tmp_path_factory.mktemp("lab"), INSTANCE[1])
     yield running

@@ -33,8 +33,11 @@ def opened(lab: Lab, read: Readers) -> Reader:
 
 @pytest.fixture
 def broken(sandbox_env: dict[str, str]) -> Iterator[str]:
+    """A namespace that does not exist yet, also where an earlier run was cut short."""
+    delete = ("delete", "namespace", "buildkit-broken", "--ignore-not-found")
+    run_kubectl(sandbox_env, *delete, "--timeout=60s")
     yield "buildkit-broken"
-    run_kubectl(sandbox_env, "delete", "namespace", "buildkit-broken", "--ignore-not-found", "--wait=false")
+    run_kubectl(sandbox_env, *delete, "--wait=false")
 
 
 def test_a_wrong_token_then_the_right_one_by_keyboard_alone(lab: Lab, read: Readers, token: str) -> None:
