@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apart
 import guided_lab
 import pytest
 from guided_lab import Lab
@@ -16,10 +19,14 @@ DEMO = "buildkit-demo"  # where the page's sandbox profile puts the builder
 
 
 @pytest.fixture(scope="module")  # Playwright keeps an event loop running: other modules have their own
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     assert CHROMIUM.exists(), "Chromium is not installed: make browser"
+    program = tmp_path_factory.mktemp("browser") / "chromium"
+    words = [sys.executable, str(Path(apart.__file__)), str(CHROMIUM)]
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    program.chmod(0o755)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=str(program), args=[*ARGUMENTS, *apart.PROXY])
         yield running
         running.close()
 

@@ -41,37 +41,20 @@ class Reader:
         self.page, self.lab = page, lab
         self.actions = 0
         self.began = 0.0
-        self.dropped = False
         self.errors: list[str] = []
         page.set_default_timeout(20_000)
         page.on("console", lambda m: self._said(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: self._said(str(e)))
 
     def _said(self, text: str) -> None:
-        if "ERR_NETWORK_CHANGED" in text:
-            self.dropped = True
-        elif not self.dropped and not any(q in text for q in QUIET):
+        if not any(q in text for q in QUIET):
             self.errors.append(text)
 
     def open(self, notebook: str = "00_start_here.ipynb") -> None:
-        """Chromium drops what it is loading when an interface of the host comes or goes, as with each Pod
-        of a sandbox; then the page is loaded again."""
-        for _ in range(5):
-            self.page.goto(self.lab.address(notebook))
-            if self._loaded():
-                return
-        raise AssertionError(f"JupyterLab has not loaded: {self.errors}")
-
-    def _loaded(self) -> bool:
-        status = self.page.locator("#jp-main-statusbar", has_text="| Idle")
-        for _ in range(200):
-            if status.is_visible() and self.page.locator(".jp-Notebook").first.is_visible():
-                return True
-            if self.dropped:
-                self.dropped = False
-                return False
-            self.page.wait_for_timeout(200)
-        return False
+        """Load a notebook in JupyterLab and wait until its kernel is idle."""
+        self.page.goto(self.lab.address(notebook))
+        expect(self.page.locator("#jp-main-statusbar", has_text="| Idle")).to_be_visible(timeout=SLOW)
+        expect(self.page.locator(".jp-Notebook").first).to_be_visible(timeout=SLOW)
 
     def run_all(self) -> None:
         self.menu("Run", "Run All Cells")
