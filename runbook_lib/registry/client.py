@@ -17,7 +17,7 @@ from runbook_lib.registry.explain import error_for
 from runbook_lib.registry.logins import Login
 from runbook_lib.registry.token import Token
 from runbook_lib.registry.token_flow import fetch_token
-from runbook_lib.registry.transport import Answer, Transport
+from runbook_lib.registry.transport import ATTEMPTS, Answer, Transport
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -44,10 +44,18 @@ class RegistryClient:
     RegistryAnswerError for any other unexpected answer, explained.
     """
 
-    def __init__(self, host: str, login: Login | None = None, ca: str = "", timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        login: Login | None = None,
+        ca: str = "",
+        timeout: float = 15.0,
+        attempts: int = ATTEMPTS,
+    ) -> None:
         self.host = host
         self.login = login
-        self._transport = Transport(host, ca, timeout)
+        self.last_token: Token | None = None
+        self._transport = Transport(host, ca, timeout, attempts)
         self._challenge: Challenge | None = None
         self._asked = False
         self._tokens: dict[tuple[str, ...], Token] = {}
@@ -63,6 +71,11 @@ class RegistryClient:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the registry's clock was ahead of this one in its last answer; None: not known."""
+        return self._transport.skew
 
     def challenge(self) -> Challenge | None:
         """How the registry wants logins, or None where it wants none; asked once, without a login."""
@@ -86,7 +99,8 @@ class RegistryClient:
             return None
         key = tuple(scopes)
         if key not in self._tokens:
-            self._tokens[key] = fetch_token(self._transport, challenge, self.login, key)
+            self.last_token = fetch_token(self._transport, challenge, self.login, key)
+            self._tokens[key] = self.last_token
         return self._tokens[key]
 
     def manifest(self, repository: str, ref: str) -> Manifest:

@@ -18,12 +18,15 @@ ANONYMOUS_PREFIX = "anon-"
 class Token:
     """A registry token. `subject` and `access` are None where it is opaque (not a JWT, or without them).
 
-    `access` maps a repository to the set of actions granted.
+    `access` maps a repository to the set of actions granted. `valid_from` and `valid_until` are seconds of
+    Unix time, as the token says.
     """
 
     value: SecretValue
     subject: str | None = None
     access: dict[str, frozenset[str]] | None = None
+    valid_from: float | None = None
+    valid_until: float | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -49,7 +52,14 @@ def read_token(body: bytes) -> Token | None:
         return None
     claims = _claims(value)
     subject = claims.get("sub") if isinstance(claims.get("sub"), str) else None
-    return Token(SecretValue(value), subject, _access(claims.get("access")))
+    begins = max((t for t in map(_seconds, (claims.get("nbf"), claims.get("iat"))) if t), default=None)
+    return Token(
+        SecretValue(value), subject, _access(claims.get("access")), begins, _seconds(claims.get("exp"))
+    )
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _claims(value: str) -> dict[str, Any]:

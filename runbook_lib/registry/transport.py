@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import socket
 import ssl
 import time
@@ -37,9 +38,11 @@ class Answer:
 class Transport:
     """Sends requests; `timeout` (seconds) bounds each request as a whole, retries excluded."""
 
-    def __init__(self, host: str, ca: str = "", timeout: float = 15.0) -> None:
+    def __init__(self, host: str, ca: str = "", timeout: float = 15.0, attempts: int = ATTEMPTS) -> None:
         self.host = host
         self.timeout = timeout
+        self.attempts = attempts
+        self.skew: float | None = None  # seconds that the other side's clock was ahead, by its last answer
         self._client = httpx.Client(verify=trust(ca), timeout=timeout, headers=_HEADERS)
 
     def close(self) -> None:
@@ -57,7 +60,7 @@ class Transport:
         if method not in _SAFE:
             return self._once(method, url, headers, content)
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(self.attempts),
             wait=_pause,
             retry=retry_if_result(_worth_repeating) | retry_if_exception(_broken),
             retry_error_callback=_last_outcome,
@@ -76,6 +79,7 @@ class Transport:
                 follow_redirects=method in _SAFE,
             )
             with request as response:
+                self.skew = _skew(response.headers.get("Date", ""))
                 body = self._read(response, deadline)
                 return Answer(response.status_code, response.headers, body, str(response.url))
 
@@ -182,6 +186,14 @@ def tls_error(host: str, error: ssl.SSLError) -> RegistryTlsError:
         what = f"the TLS handshake failed: {reason}"
         remedy = "check the port; a registry that speaks plain HTTP cannot be used with a login"
     return RegistryTlsError(what, where=host, remedy=remedy)
+
+
+def _skew(date: str) -> float | None:
+    """Seconds that a Date header (RFC 9110, to the second) is ahead of this clock; None where it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
