@@ -84,7 +84,9 @@ class RegistryClient:
             if answer.status == 401:
                 self._challenge = parse(", ".join(answer.headers.get_list("WWW-Authenticate")), self.host)
             elif answer.status != 200:
-                raise error_for(answer.status, answer.body, self.host, "asking whether it is a registry")
+                raise error_for(
+                    answer.status, answer.body, self.host, "asking whether it is a registry", answer.headers
+                )
             self._asked = True
         return self._challenge
 
@@ -224,7 +226,7 @@ class RegistryClient:
 
     def _expect(self, answer: Answer, good: tuple[int, ...], repository: str, doing: str) -> None:
         if answer.status not in good:
-            raise error_for(answer.status, answer.body, f"{self.host}/{repository}", doing)
+            raise error_for(answer.status, answer.body, f"{self.host}/{repository}", doing, answer.headers)
 
 
 def basic(login: Login) -> str:

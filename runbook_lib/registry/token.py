@@ -46,7 +46,7 @@ def read_token(body: bytes) -> Token | None:
     try:
         document = json.loads(body)
         value = document.get("token") or document.get("access_token")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     if not isinstance(value, str) or not value:
         return None
@@ -65,7 +65,7 @@ def _seconds(value: object) -> float | None:
 def _claims(value: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(value, options={"verify_signature": False})
-    except (jwt.InvalidTokenError, ValueError):
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
         return {}
     return claims
 
