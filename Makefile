@@ -37,9 +37,10 @@ bench: $(STAMP)
 	$(BIN)/python bench/whole_run.py
 	$(BIN)/python -m sandbox reset --instance bench
 
-# Every fault at every step and phase. ROUNDS=3 for more; ONLY="test_push apply" for some.
+# 1,000 kills of writers of the docker config; then every fault at every step and phase. ROUNDS=3 for more; ONLY="test_push apply" for some.
 ROUNDS ?= 1
 faults: $(STAMP)
+	$(BIN)/python tests/faults/config_file.py
 	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY)
 
 # What the sandbox runs; the first time this takes as long as building Kubernetes does.

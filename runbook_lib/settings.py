@@ -169,6 +169,11 @@ class Settings(BaseModel):
         "file: write the docker config; docker: docker login; oci: short-lived OCIR token",
         steps="configure_auth",
     )
+    try_user_names: bool = _p(
+        False,
+        "when OCIR refuses a login, try up to 3 other user names; each try is a failed login",
+        steps="configure_auth",
+    )
     docker_config: str = _p(
         "",
         "folder of config.json; empty: $DOCKER_CONFIG, else ~/.docker",

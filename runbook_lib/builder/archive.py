@@ -16,16 +16,19 @@ from typing import IO, cast
 from runbook_lib.errors import ArchiveError
 
 MOST_BYTES = 1 << 30  # unpacked; the BuildKit release of v0.34 unpacks to about 200 MB
+MOST_MEMBERS = 1000  # the BuildKit release of v0.34 has about 15
+_MOST_EMPTY = 100  # reads past the end; a whole archive needs two or three
 _REMEDY = "fetch the release tarball again from its official place, or give buildctl_sha256"
 
 
 class _Bounded:
-    """A reader that refuses to give more than a number of bytes, so that a gzip bomb ends early."""
+    """A reader that refuses to give more than a number of bytes, and to be read on past its end."""
 
     def __init__(self, inner: IO[bytes], limit: int, where: str) -> None:
         self._inner = inner
         self._left = limit
         self._limit = limit
+        self._empty = 0
         self._where = where
 
     def read(self, size: int = -1) -> bytes:
@@ -33,6 +36,11 @@ class _Bounded:
             size = self._left + 1
         data = self._inner.read(size)
         self._left -= len(data)
+        if not data and size:
+            # tarfile reads on for as long as a header claims: years, past the end of a tiny archive.
+            self._empty += 1
+            if self._empty > _MOST_EMPTY:
+                raise EOFError("it is shorter than its headers say")
         if self._left < 0:
             raise ArchiveError(
                 f"it unpacks to more than {self._limit} bytes", where=self._where, remedy=_REMEDY
@@ -62,7 +70,7 @@ def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -
             raise ArchiveError(f"it has no member {member}", where=str(archive), remedy=_REMEDY)
         target.chmod(0o755)
         done = True
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as e:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError) as e:
         raise ArchiveError(
             f"it is not a whole gzip tarball: {e or type(e).__name__}", where=str(archive), remedy=_REMEDY
         ) from e
@@ -79,7 +87,9 @@ def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -
 
 def _walk(tar: tarfile.TarFile, archive: Path, member: str, target: Path) -> bool:
     found = False
-    for info in tar:
+    for count, info in enumerate(tar, 1):
+        if count > MOST_MEMBERS:
+            raise ArchiveError(f"it holds more than {MOST_MEMBERS} files", where=str(archive), remedy=_REMEDY)
         name = _safe_name(info.name, archive)
         if name != member:
             continue
@@ -91,6 +101,9 @@ def _walk(tar: tarfile.TarFile, archive: Path, member: str, target: Path) -> boo
                 where=str(archive),
                 remedy=_REMEDY,
             )
+        # A sparse member is as long as its header says, whatever the archive holds: a bomb past `_Bounded`.
+        if info.issparse():
+            raise ArchiveError(f"its member {member} is sparse", where=str(archive), remedy=_REMEDY)
         source = tar.extractfile(info)
         if source is None:
             raise ArchiveError(f"its member {member} has no content", where=str(archive), remedy=_REMEDY)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from runbook_lib.builder.provenance import sha256_of_subject
 from runbook_lib.builder.web import get_small
 
 RELEASES = "https://github.com/moby/buildkit/releases/download"
@@ -15,14 +14,19 @@ def release_url(base: str, version: str, platform: str) -> str:
 
 
 def expected_sha256(given: str, url: str) -> tuple[str, str]:
-    """(sha256 or "", where it is from): the parameter, else the release's provenance statement."""
+    """(sha256 or "", where it is from): the parameter, else the release's provenance statement.
+
+    Raises:
+        ChecksumError: there is a statement, and it is not one of this archive.
+        DownloadError: the server answers neither with a statement nor that it has none.
+    """
     if given:
         return given, "buildctl_sha256"
-    name = url.rpartition("/")[2]
-    body = get_small(url.removesuffix(".tar.gz") + ".provenance.json")
-    try:
-        subjects = json.loads(body)["subject"] if body else []
-        found = next((s["digest"]["sha256"] for s in subjects if s["name"].rpartition("/")[2] == name), "")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        found = ""
-    return str(found), "the release's provenance statement"
+    place = url.removesuffix(".tar.gz") + ".provenance.json"
+    body = get_small(place)
+    if body is None:
+        return "", ""
+    name, version = url.rpartition("/")[2], url.split("/")[-2]
+    sha256, builder = sha256_of_subject(body, name, version, place)
+    by = f", built by {builder}" if builder else ""
+    return sha256, f"the release's provenance statement, which names this archive{by}"

@@ -22,6 +22,7 @@ from runbook_lib.errors import ChecksumError, DownloadError
 from runbook_lib.progress import Event, Sink
 
 MOST_BYTES = 512 << 20
+UNCHECKED = "nothing: no published checksum was found"
 _SHOWN_EVERY = 1 << 18  # bytes between two progress events
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -68,7 +69,7 @@ def download(
     part.replace(target)
     _note(part).unlink(missing_ok=True)
     sink(Event(key=url, message=f"downloaded {target.name}", current=size, total=size, done=True))
-    return Downloaded(target, found, size, checked if sha256 else "no published checksum was found")
+    return Downloaded(target, found, size, checked if sha256 else UNCHECKED)
 
 
 def sha256_of(path: Path) -> str:

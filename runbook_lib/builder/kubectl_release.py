@@ -10,7 +10,7 @@ from runbook_lib.builder import platforms
 from runbook_lib.builder.fetch import download
 from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.builder.web import get_small
-from runbook_lib.errors import BinaryError
+from runbook_lib.errors import BinaryError, ChecksumError
 from runbook_lib.progress import Sink
 from runbook_lib.settings import Settings
 
@@ -63,6 +63,15 @@ def lines_of(settings: Settings, store: Store, version: str) -> tuple[str, ...]:
     )
 
 
+def _first_sha256(published: bytes, url: str) -> str:
+    words = published.decode(errors="replace").split()
+    if not words or not re.fullmatch("[0-9a-f]{64}", words[0]):
+        raise ChecksumError(
+            "what is published there is no sha256", where=f"{url}.sha256", remedy="give kubectl_sha256"
+        )
+    return words[0]
+
+
 def fetch(settings: Settings, store: Store, version: str, folder: Path, sink: Sink) -> Fetched:
     """Download kubectl into the store; the caller holds the store's lock and gives a temporary folder.
 
@@ -72,8 +81,8 @@ def fetch(settings: Settings, store: Store, version: str, folder: Path, sink: Si
     url = url_of(settings, version)
     expected, checked = settings.kubectl_sha256, "kubectl_sha256"
     if not expected:
-        words = (get_small(url + ".sha256") or b"").decode(errors="replace").split()
-        expected = words[0] if words and re.fullmatch("[0-9a-f]{64}", words[0]) else ""
+        published = get_small(url + ".sha256")
+        expected = _first_sha256(published, url) if published is not None else ""
         checked = "the published .sha256"
     waiting = store.downloads() / f"kubectl-{version}-{platform_of(settings).replace('/', '-')}"
     got = download(url, waiting, sha256=expected, checked=checked, sink=sink)

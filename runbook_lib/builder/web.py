@@ -40,8 +40,13 @@ def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | 
                     return
                 expect(answer, (200,))
                 body = b""
-                for chunk in answer.iter_bytes():
+                until = time.monotonic() + left
+                for chunk in answer.iter_raw():  # as it comes: a compressed body was not asked for
                     body += chunk
+                    if time.monotonic() > until:
+                        raise DownloadError(
+                            f"the body did not end within {timeout:g} s", where=url, remedy=REMEDY
+                        )
                     if len(body) > limit:
                         raise DownloadError(
                             f"the body is larger than {limit} bytes", where=url, remedy=REMEDY

@@ -17,7 +17,7 @@ from runbook_lib.registry.explain import error_for
 from runbook_lib.registry.logins import Login
 from runbook_lib.registry.token import Token
 from runbook_lib.registry.token_flow import fetch_token
-from runbook_lib.registry.transport import Answer, Transport
+from runbook_lib.registry.transport import ATTEMPTS, Answer, Transport
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -44,10 +44,18 @@ class RegistryClient:
     RegistryAnswerError for any other unexpected answer, explained.
     """
 
-    def __init__(self, host: str, login: Login | None = None, ca: str = "", timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        login: Login | None = None,
+        ca: str = "",
+        timeout: float = 15.0,
+        attempts: int = ATTEMPTS,
+    ) -> None:
         self.host = host
         self.login = login
-        self._transport = Transport(host, ca, timeout)
+        self.last_token: Token | None = None
+        self._transport = Transport(host, ca, timeout, attempts)
         self._challenge: Challenge | None = None
         self._asked = False
         self._tokens: dict[tuple[str, ...], Token] = {}
@@ -64,6 +72,11 @@ class RegistryClient:
         """Close the connections."""
         self._transport.close()
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the registry's clock was ahead of this one in its last answer; None: not known."""
+        return self._transport.skew
+
     def challenge(self) -> Challenge | None:
         """How the registry wants logins, or None where it wants none; asked once, without a login."""
         if not self._asked:
@@ -71,7 +84,9 @@ class RegistryClient:
             if answer.status == 401:
                 self._challenge = parse(", ".join(answer.headers.get_list("WWW-Authenticate")), self.host)
             elif answer.status != 200:
-                raise error_for(answer.status, answer.body, self.host, "asking whether it is a registry")
+                raise error_for(
+                    answer.status, answer.body, self.host, "asking whether it is a registry", answer.headers
+                )
             self._asked = True
         return self._challenge
 
@@ -86,7 +101,8 @@ class RegistryClient:
             return None
         key = tuple(scopes)
         if key not in self._tokens:
-            self._tokens[key] = fetch_token(self._transport, challenge, self.login, key)
+            self.last_token = fetch_token(self._transport, challenge, self.login, key)
+            self._tokens[key] = self.last_token
         return self._tokens[key]
 
     def manifest(self, repository: str, ref: str) -> Manifest:
@@ -210,7 +226,7 @@ class RegistryClient:
 
     def _expect(self, answer: Answer, good: tuple[int, ...], repository: str, doing: str) -> None:
         if answer.status not in good:
-            raise error_for(answer.status, answer.body, f"{self.host}/{repository}", doing)
+            raise error_for(answer.status, answer.body, f"{self.host}/{repository}", doing, answer.headers)
 
 
 def basic(login: Login) -> str:

@@ -62,7 +62,7 @@ def key_of(document: Document, host: str) -> str:
     canonical = _HUB_KEY if host in _HUB_HOSTS else host
     if canonical in auths:
         return canonical
-    return next((key for key in auths if _host_of(key) == _host_of(canonical)), canonical)
+    return next((key for key in auths if host_of(key) == host_of(canonical)), canonical)
 
 
 def helper_of(document: Document, host: str) -> str:
@@ -72,7 +72,8 @@ def helper_of(document: Document, host: str) -> str:
     return str(helpers.get(host) or helpers.get(key) or document.get("credsStore") or "")
 
 
-def _host_of(key: str) -> str:
+def host_of(key: str) -> str:
+    """The host of a key under `auths`, which may be spelled as a URL."""
     return key.removeprefix("https://").removeprefix("http://").partition("/")[0].lower()
 
 

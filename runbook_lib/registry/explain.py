@@ -6,8 +6,11 @@ Oracle's documentation and on public reports, unverified against a live OCIR.
 
 from __future__ import annotations
 
+import email.utils
 import json
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runbook_lib.errors import LoginRefusedError, PushDeniedError, RegistryAnswerError, RegistryError
@@ -33,6 +36,8 @@ _HINT = (
     "give the auth token (not the console password) of exactly this user; OCI shows it once, keeps two"
     " a user, and a stray newline breaks it"
 )
+_MANY = "too many requests: the registry limits how often it answers"
+_FEWER = "wait a few minutes; fewer builds at once"
 ROWS = (
     Row(401, "", "", LoginRefusedError, "the registry does not accept the login", _HINT),
     Row(
@@ -48,9 +53,19 @@ ROWS = (
         "the registry refuses BuildKit cache manifests", "use a local cache: type=local",
     ),
     Row(
+        0, "NotAuthorizedOrNotFound", "", PushDeniedError,
+        "OCI says that this is not there or not allowed; it does not tell which of the two",
+        "check the repository's name and region, then the policy (`Allow group <group> to manage repos in"
+        " compartment <compartment>`)",
+    ),
+    Row(
         403, "", "", PushDeniedError, "this user may not do that in this repository",
         "ask for a policy such as `Allow group <group> to manage repos in compartment <compartment>`,"
         " or give a repository in the own namespace",
+    ),
+    Row(
+        0, "DENIED", "", PushDeniedError, "this user may not do that in this repository",
+        "ask for the right to push to it, or give a repository in the own namespace",
     ),
     Row(
         404, "NAME_UNKNOWN", r"not created on first push|does not exist", PushDeniedError,
@@ -66,6 +81,11 @@ ROWS = (
         404, "MANIFEST_UNKNOWN", "", RegistryAnswerError, "the repository has no such tag or digest",
         "check the tag; push it first",
     ),
+    Row(
+        0, "BLOB_UPLOAD_UNKNOWN|BLOB_UPLOAD_INVALID", "", RegistryAnswerError,
+        "the registry has lost the upload that was begun",
+        "push again; if it stays, a load balancer leads the parts of one upload to different registries",
+    ),
     Row(404, "BLOB_UNKNOWN", "", RegistryAnswerError, "a layer is not there", "push the image again"),
     Row(
         404, "", "", RegistryAnswerError, "the address is not there: perhaps this is not a registry",
@@ -76,16 +96,23 @@ ROWS = (
         "nothing to mend here; the operation is switched off on the registry",
     ),
     Row(
+        0, "UNSUPPORTED", "", RegistryAnswerError, "the registry does not offer this operation",
+        "nothing to mend here; the operation is switched off on the registry",
+    ),
+    Row(
         409, "", "", RegistryAnswerError, "the registry reports a conflict with something that exists",
         "another push may be running or the tag may be immutable: wait, or use another tag",
     ),
     Row(
         413, "", "", RegistryAnswerError, "the upload is larger than the registry takes",
-        "make layers smaller",
+        "make layers smaller; behind a proxy of your own raise its limit (nginx: client_max_body_size)",
     ),
+    Row(429, "", "", RegistryAnswerError, _MANY, _FEWER),
+    Row(0, "TOOMANYREQUESTS|TooManyRequests", "", RegistryAnswerError, _MANY, _FEWER),
     Row(
-        429, "", "", RegistryAnswerError, "too many requests: the registry limits how often it answers",
-        "wait a few minutes; fewer builds at once",
+        0, "DIGEST_INVALID|SIZE_INVALID", "", RegistryAnswerError,
+        "the registry received other bytes than were sent",
+        "push again; if it stays, look for a proxy that alters or cuts uploads",
     ),
     Row(
         0, "MANIFEST_INVALID|MANIFEST_BLOB_UNKNOWN", "", RegistryAnswerError,
@@ -99,6 +126,17 @@ ROWS = (
     Row(
         400, "", "", RegistryAnswerError, "the registry does not accept the request",
         "read the message of the registry; check host, repository and user name",
+    ),
+    Row(
+        507, "", "", RegistryAnswerError, "the registry has no room left",
+        "its operator must make room or raise the quota",
+    ),
+    *(
+        Row(
+            status, "", "", RegistryAnswerError, "something in front of the registry gets no answer from it",
+            "try again in a minute; if it stays, the registry or its load balancer is down (see its status)",
+        )
+        for status in (502, 503, 504)
     ),
 )  # fmt: skip
 _SERVER = Row(
@@ -115,7 +153,7 @@ def read_body(body: bytes) -> tuple[str, str]:
     """Code and message of the first error in a body; ("", a bare extract) where it is not in that format."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", _bare(body)
     errors = document.get("errors") if isinstance(document, dict) else None
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):
@@ -137,13 +175,30 @@ def row_for(status: int, code: str, message: str) -> Row:
     return _SERVER if status >= 500 else _OTHER
 
 
-def error_for(status: int, body: bytes, where: str, doing: str) -> RegistryError:
-    """The typed error for an answer; `where` is host/repository, `doing` what was tried."""
+def error_for(
+    status: int, body: bytes, where: str, doing: str, headers: Mapping[str, str] | None = None
+) -> RegistryError:
+    """The typed error for an answer; `where` is host/repository, `doing` what was tried.
+
+    `headers` of the answer: Retry-After is told to the reader, who then need not guess.
+    """
     code, message = read_body(body)
     row = row_for(status, code, message)
     said = f"{code} {message}".strip()
     what = f"{doing}: {row.cause} (HTTP {status}{': ' + said if said else ''})"
-    return row.error(what, where=where, remedy=row.remedy, notebook=NOTEBOOK)
+    wait = seconds_to_wait((headers or {}).get("Retry-After", ""))
+    remedy = f"wait {wait:.0f} s, as the registry asks; {row.remedy}" if wait else row.remedy
+    return row.error(what, where=where, remedy=remedy, notebook=NOTEBOOK)
+
+
+def seconds_to_wait(retry_after: str) -> float:
+    """Seconds of a Retry-After header (RFC 9110: a number or a date); 0 where it says nothing usable."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _bare(body: bytes) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
 from runbook_lib.errors import LoginRefusedError, PushDeniedError, RegistryError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.explain import NOTEBOOK
 from runbook_lib.registry.token import Token
 
+Explain = Callable[[RegistryClient], Sequence[Finding]]
+"""Looks for the causes of a refusal; what it finds stands behind the failure."""
 
-def prove_login(client: RegistryClient, repository: str) -> Findings:
+
+def prove_login(client: RegistryClient, repository: str, explain: Explain | None = None) -> Findings:
     """Findings for one registry: the token, its rights, and the upload that decides.
 
     An anonymous token passes for a success in HTTP; here it fails. Where tokens are opaque or the
@@ -23,11 +29,13 @@ def prove_login(client: RegistryClient, repository: str) -> Findings:
             remedy="run this notebook's apply; the key in the docker config is the exact host name",
             notebook=NOTEBOOK,
         )
-        return Findings([Finding.of_error(missing, subject)])
+        return _refused(missing, subject, client, explain)
     try:
         token = client.token([f"repository:{repository}:pull,push"])
         _require_push(client, token, repository)
         kept = "" if client.cancel_upload(repository, client.start_upload(repository)) else _KEPT
+    except LoginRefusedError as e:
+        return _refused(e, subject, client, explain)
     except RegistryError as e:
         return Findings([Finding.of_error(e, subject)])
     return Findings([
@@ -37,6 +45,19 @@ def prove_login(client: RegistryClient, repository: str) -> Findings:
 
 
 _KEPT = "; the registry did not confirm the cancel, an empty session will expire by itself"
+
+
+def _refused(
+    error: LoginRefusedError, subject: str, client: RegistryClient, explain: Explain | None
+) -> Findings:
+    """The failure, the likeliest cause in front of its remedy, then one finding for each cause."""
+    causes = list(explain(client)) if explain else []
+    failure = Finding.of_error(error, subject)
+    if causes:
+        first = causes[0]
+        remedy = f"likely: {first.message}; {first.remedy}. Else: {failure.remedy}"
+        failure = replace(failure, remedy=remedy)
+    return Findings([failure, *causes])
 
 
 def _require_push(client: RegistryClient, token: Token | None, repository: str) -> None:

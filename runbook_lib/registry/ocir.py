@@ -22,6 +22,8 @@ Flavor = Literal["ocir", "distribution"]
 _SHORT = re.compile(r"(?P<region>[a-z]{3}|[a-z]+(-[a-z]+)+-\d+)\.ocir\.io")
 _LONG = re.compile(rf"(ocir|artifacts)\.(?P<region>[a-z]+(-[a-z]+)+-\d+)\.(oci\.)?({REALM_DOMAINS})")
 _PART = re.compile(r"[^\s/:]+")
+FEDERATED_DOMAIN = "oracleidentitycloudservice"
+"""The identity domain of users that come from Oracle Identity Cloud Service (Oracle docs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,35 @@ def parse_username(username: str) -> OcirUser:
     Raises:
         InvalidParameterError: any other form; a bare user name is the usual mistake.
     """
-    parts = username.split("/")
-    if len(parts) not in (2, 3) or not all(_PART.fullmatch(part) for part in parts):
+    fault = fault_of_username(username)
+    if fault:
         raise InvalidParameterError(
-            f"the user name {username!r} is not of a form that OCIR takes",
+            f"the user name {username!r} is not of a form that OCIR takes: {fault[0]}",
             where="parameter registry_username",
-            remedy="write <namespace>/<user>, or <namespace>/<domain>/<user> for a user of an identity"
-            " domain; the namespace is that of Object Storage (`oci os ns get`), not the tenancy's name",
+            remedy=fault[1],
         )
+    parts = username.split("/")
     return OcirUser(parts[0], parts[1] if len(parts) == 3 else "", parts[-1])
+
+
+def fault_of_username(username: str) -> tuple[str, str] | None:
+    """What is wrong with the form of an OCIR user name, and the remedy; None where it may be good."""
+    parts = username.split("/")
+    form = (
+        "write <namespace>/<user>, or <namespace>/<domain>/<user> for a user of an identity domain; the"
+        " namespace is that of Object Storage (`oci os ns get`), not the tenancy's name"
+    )
+    if len(parts) == 1:
+        mail = "an e-mail address alone; " if "@" in username else ""
+        return f"{mail}the namespace in front is missing", form
+    if not all(parts):
+        twice = "a double slash" if "//" in username else "a slash at an end"
+        return f"it has an empty part ({twice})", form
+    if len(parts) > 3:
+        return "it has more than three parts", form
+    if not all(_PART.fullmatch(part) for part in parts):
+        return "it holds a blank or a colon", form
+    return None
 
 
 def check_username(flavor: Flavor, username: str) -> None:

@@ -122,6 +122,6 @@ def _blob(client: RegistryClient, reference: Reference, digest: str, size: int) 
 def _document(served: Manifest) -> dict[str, Any] | None:
     try:
         document = json.loads(served.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

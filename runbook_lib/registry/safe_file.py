@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import tempfile
@@ -65,12 +66,16 @@ def update(path: Path, change: Callable[[bytes | None], bytes | None], *, backup
     know our lock) wrote in between. New files get mode 0600 and new folders 0700. An existing file
     keeps its owner and its own mode bits, but loses those of group and others: it now holds a login.
     Without `backup` none is kept, and an earlier one goes first: a secret that is taken out must not
-    live on beside the file.
+    live on beside the file. A folder that cannot be written is no obstacle where nothing is to be written.
 
     Raises:
         DockerConfigError: not writable, or the lock or a quiet moment was not had in time.
     """
     target = real_path(path)
+    if backup and target.parent.is_dir() and not os.access(target.parent, os.W_OK):
+        before = read(target)
+        if change(before) in (None, before):
+            return False
     with _locked(target):
         for _ in range(_ATTEMPTS):
             before = read(target)
@@ -103,14 +108,22 @@ def _locked(target: Path) -> Iterator[None]:
     except OSError as e:
         raise _not_writable(target, e) from e
     try:
+        _give_to_owner(target)
         # What a killed run left: nobody else writes such names, and the lock is ours now.
-        for left in target.parent.glob(f".{target.name}*{TEMPORARY_SUFFIX}*"):
+        for left in target.parent.glob(f".{glob.escape(target.name)}*{TEMPORARY_SUFFIX}*"):
             left.unlink(missing_ok=True)
         yield
     except OSError as e:
         raise _not_writable(target, e) from e
     finally:
         lock.release()
+
+
+def _give_to_owner(target: Path) -> None:
+    """What root locks in a user's folder (sudo) must not lock that user out of the next run."""
+    if os.geteuid() == 0:
+        owner = (target if target.exists() else target.parent).stat()
+        os.chown(f"{target}{LOCK_SUFFIX}", owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _replace(target: Path, before: bytes | None, after: bytes, *, backup: bool) -> bool:

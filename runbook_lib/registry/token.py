@@ -18,12 +18,15 @@ ANONYMOUS_PREFIX = "anon-"
 class Token:
     """A registry token. `subject` and `access` are None where it is opaque (not a JWT, or without them).
 
-    `access` maps a repository to the set of actions granted.
+    `access` maps a repository to the set of actions granted. `valid_from` and `valid_until` are seconds of
+    Unix time, as the token says.
     """
 
     value: SecretValue
     subject: str | None = None
     access: dict[str, frozenset[str]] | None = None
+    valid_from: float | None = None
+    valid_until: float | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -43,19 +46,26 @@ def read_token(body: bytes) -> Token | None:
     try:
         document = json.loads(body)
         value = document.get("token") or document.get("access_token")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     if not isinstance(value, str) or not value:
         return None
     claims = _claims(value)
     subject = claims.get("sub") if isinstance(claims.get("sub"), str) else None
-    return Token(SecretValue(value), subject, _access(claims.get("access")))
+    begins = max((t for t in map(_seconds, (claims.get("nbf"), claims.get("iat"))) if t), default=None)
+    return Token(
+        SecretValue(value), subject, _access(claims.get("access")), begins, _seconds(claims.get("exp"))
+    )
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _claims(value: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(value, options={"verify_signature": False})
-    except (jwt.InvalidTokenError, ValueError):
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
         return {}
     return claims
 

@@ -29,7 +29,7 @@ def fetch_token(
     where = f"{transport.host}, token endpoint {httpx.URL(challenge.realm).host}"
     answer = _ask(transport, challenge, login, scopes)
     if answer.status != 200:
-        raise error_for(answer.status, answer.body, where, "asking for a token")
+        raise error_for(answer.status, answer.body, where, "asking for a token", answer.headers)
     token = read_token(answer.body)
     if token is None:
         raise RegistryAnswerError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import socket
 import ssl
 import time
@@ -15,6 +16,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
 
 from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryTlsError, RegistryUnreachableError
+from runbook_lib.registry.explain import seconds_to_wait
 
 MOST_BYTES = 8 * 1024 * 1024  # twice what distribution accepts as a manifest
 ATTEMPTS = 3
@@ -37,9 +39,11 @@ class Answer:
 class Transport:
     """Sends requests; `timeout` (seconds) bounds each request as a whole, retries excluded."""
 
-    def __init__(self, host: str, ca: str = "", timeout: float = 15.0) -> None:
+    def __init__(self, host: str, ca: str = "", timeout: float = 15.0, attempts: int = ATTEMPTS) -> None:
         self.host = host
         self.timeout = timeout
+        self.attempts = attempts
+        self.skew: float | None = None  # seconds that the other side's clock was ahead, by its last answer
         self._client = httpx.Client(verify=trust(ca), timeout=timeout, headers=_HEADERS)
 
     def close(self) -> None:
@@ -57,7 +61,7 @@ class Transport:
         if method not in _SAFE:
             return self._once(method, url, headers, content)
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(self.attempts),
             wait=_pause,
             retry=retry_if_result(_worth_repeating) | retry_if_exception(_broken),
             retry_error_callback=_last_outcome,
@@ -76,6 +80,7 @@ class Transport:
                 follow_redirects=method in _SAFE,
             )
             with request as response:
+                self.skew = _skew(response.headers.get("Date", ""))
                 body = self._read(response, deadline)
                 return Answer(response.status_code, response.headers, body, str(response.url))
 
@@ -162,6 +167,12 @@ def trust(ca: str) -> ssl.SSLContext:
 def tls_error(host: str, error: ssl.SSLError) -> RegistryTlsError:
     """Explain why the certificate or the handshake failed (X509_V_ERR_* of OpenSSL's verify codes)."""
     code = getattr(error, "verify_code", 0)
+    if "WRONG_VERSION_NUMBER" in (error.reason or "") or "HTTP_REQUEST" in (error.reason or ""):
+        return RegistryTlsError(
+            "it speaks plain HTTP there, not TLS: a login would go in clear, so none is sent",
+            where=host,
+            remedy="give the port of its TLS listener, or set TLS up on the registry",
+        )
     reason = str(getattr(error, "verify_message", "") or error.reason or error)
     what, remedy = {
         9: ("its certificate is not valid yet", "check this machine's clock"),
@@ -169,19 +180,29 @@ def tls_error(host: str, error: ssl.SSLError) -> RegistryTlsError:
             "its certificate has expired",
             "the registry's operator must renew it; check this machine's clock",
         ),
+        18: ("its certificate is signed by itself", "give that certificate as a PEM file in registry_ca"),
         62: ("its certificate is for another host name", "use a name that the certificate carries"),
         64: ("its certificate is not for this address", "use a name or address that the certificate carries"),
     }.get(
         code,
         (
             f"its certificate does not verify: {reason}",
-            "give the PEM file of the CA that signed it in registry_ca",
+            "give the PEM file of the CA that signed it in registry_ca; behind a proxy that opens TLS, the"
+            " proxy's CA",
         ),
     )
     if not code:
         what = f"the TLS handshake failed: {reason}"
         remedy = "check the port; a registry that speaks plain HTTP cannot be used with a login"
     return RegistryTlsError(what, where=host, remedy=remedy)
+
+
+def _skew(date: str) -> float | None:
+    """Seconds that a Date header (RFC 9110, to the second) is ahead of this clock; None where it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -205,8 +226,8 @@ def _pause(state: RetryCallState) -> float:
     outcome = state.outcome
     if outcome is not None and not outcome.failed:
         asked = outcome.result().headers.get("Retry-After", "")
-        if asked.isdigit():
-            return min(float(asked), LONGEST_PAUSE)
+        if asked:
+            return min(seconds_to_wait(asked), LONGEST_PAUSE)
     return float(min(0.3 * 2 ** (state.attempt_number - 1), LONGEST_PAUSE))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret, plan_dockerconfig_secret
@@ -15,7 +16,9 @@ from runbook_lib.registry.by_hand import commands_for
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.docker_config import DockerConfigFile, config_path
 from runbook_lib.registry.login import prove_login
+from runbook_lib.registry.login_doctor import of_clock, suspicions
 from runbook_lib.registry.logins import Login, encode_auth
+from runbook_lib.registry.refusal import causes_of_refusal
 from runbook_lib.registry.targets import Target, targets_of
 from runbook_lib.steps.contract import Step
 
@@ -35,7 +38,7 @@ class ConfigureAuth(Step):
     def _check(self) -> Findings:
         found: list[Finding] = [self._check_file()]
         for target in self._targets(found):
-            found += [self._check_login(target), self._check_host(target)]
+            found += [self._check_login(target), *self._check_host(target), *self._check_form(target)]
         return Findings(found)
 
     def _plan(self) -> Plan:
@@ -83,10 +86,14 @@ class ConfigureAuth(Step):
                 # What buildctl would use, not what the reference says: the file is what is to be proven.
                 login = self.file.credential_for(target.host)
                 with self._client(target, login) as client:
-                    found += prove_login(client, target.repository)
+                    found += prove_login(client, target.repository, partial(self._causes_of, target))
             except RunbookError as e:
                 found.append(Finding.of_error(e, f"login at {target.host}"))
         return Findings(found)
+
+    def _causes_of(self, target: Target, client: RegistryClient) -> list[Finding]:
+        timeout = self.settings.request_timeout if self.settings.try_user_names else 0.0
+        return causes_of_refusal(target, client, self.file.load(), try_for=timeout)
 
     def _keep_secret(self, logins: dict[str, Login]) -> Finding:
         name = self.settings.push_secret
@@ -149,16 +156,32 @@ class ConfigureAuth(Step):
             Status.OK, subject, f"user {target.username or 'BEARER_TOKEN'}, token from {target.reference}"
         )
 
-    def _check_host(self, target: Target) -> Finding:
+    def _check_form(self, target: Target) -> list[Finding]:
+        """What looks wrong before anything is refused; what cannot be read is said by the other checks."""
+        subject = f"login for {target.host}"
+        try:
+            given = target.reference if self.settings.auth_method != "oci" else ""
+            stored = self.file.credential_for(target.host) if not given else None
+            asks = given in ("", "prompt")
+            login = stored if asks else target.login(self._secret_reader(target))
+            found = suspicions(target.host, target.flavor, login, self.file.load(), target.repository)
+        except (RunbookError, ValueError):
+            return []
+        return [s.as_finding(subject) for s in found if s.certain]
+
+    def _check_host(self, target: Target) -> list[Finding]:
         subject = f"registry {target.host}"
         try:
             with self._client(target, None) as client:
                 challenge = client.challenge()
+                clock = [s.as_finding(subject) for s in of_clock(client.clock_skew, target.host)]
         except RunbookError as e:
-            return Finding.of_error(e, subject)
+            return [Finding.of_error(e, subject)]
         if challenge is None:
-            return Finding(Status.WARN, subject, "it asks for no login at all", "", "is this the right host?")
-        return Finding(Status.OK, subject, f"reachable over TLS, asks for a {challenge.scheme} login")
+            nothing = "it asks for no login at all"
+            return [Finding(Status.WARN, subject, nothing, "", "is this the right host?"), *clock]
+        seen = f"reachable over TLS, asks for a {challenge.scheme} login"
+        return [Finding(Status.OK, subject, seen), *clock]
 
 
 def _document(logins: dict[str, Login]) -> dict[str, Any]:

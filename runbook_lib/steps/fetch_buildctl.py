@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder import buildctl, kubectl, kubectl_release, platforms, sources
-from runbook_lib.builder.store import Store
+from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.cluster.pods import builder_pod, exec_in_pod
 from runbook_lib.errors import BuilderError, PodNotReadyError, RunbookError, SourceError
 from runbook_lib.findings import Finding, Findings, Status
@@ -98,12 +98,7 @@ class FetchBuildctl(Step):
         with self.store.locked() as folder:
             record = kubectl_release.fetch(self.settings, self.store, self._release, folder, self.emit)
         fetched.append(record.path)
-        return Path(record.path), Finding(
-            Status.OK,
-            "kubectl",
-            f"fetched {record.version}",
-            f"sha256 {record.sha256}, held against {record.checked}",
-        )
+        return Path(record.path), _of_record("kubectl", record, f"fetched {record.version}")
 
     def _bring_buildctl(self, fetched: list[str]) -> tuple[Path, Finding]:
         chosen = sources.given(self.settings)
@@ -128,10 +123,9 @@ class FetchBuildctl(Step):
                 number += 1
                 continue
             fetched.append(record.path)
-            evidence = f"sha256 {record.sha256}, held against {record.checked}"
             tried = "".join(f"; {source} refused: {why}" for source, why in refused.items())
             message = f"fetched {record.version} from {offer.origin}{tried}"
-            return Path(record.path), Finding(Status.OK, "buildctl", message, evidence)
+            return Path(record.path), _of_record("buildctl", record, message)
 
     def _verify(self) -> Findings:
         if kubectl_release.platform_of(self.settings) != platforms.this_machine():
@@ -212,3 +206,11 @@ def _daemon_version(in_pod: sources.PodExec, pod: str) -> str:
             notebook="03_fetch_buildctl.ipynb",
         )
     return words[2]
+
+
+def _of_record(subject: str, record: Fetched, message: str) -> Finding:
+    """What was fetched and what it was held against; nothing to hold it against is worth a warning."""
+    evidence = f"sha256 {record.sha256}, held against {record.checked}"
+    if record.checked.startswith("nothing"):
+        return Finding(Status.WARN, subject, message, evidence, f"give {subject}_sha256 to have it checked")
+    return Finding(Status.OK, subject, message, evidence)

@@ -2,7 +2,10 @@
 
 import gzip
 import io
+import random
 import tarfile
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,7 +40,22 @@ def test_the_named_file_comes_out_executable(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
+def sparse(name: str, size: int) -> tuple[tarfile.TarInfo, bytes]:
+    """A few bytes that claim to be `size` (GNU's sparse format 0.1)."""
+    info, body = entry(name, b"abc")
+    info.pax_headers = {"GNU.sparse.map": f"0,1,{size},0", "GNU.sparse.size": str(size)}
+    return info, body
+
+
 HOSTILE = {
+    "sparse bomb": ([sparse(MEMBER, 1 << 50)], "is sparse"),
+    "sparse and small": ([sparse(MEMBER, 9)], "is sparse"),
+    "many files": ([*(entry(f"f{n}", b"") for n in range(1500)), entry(MEMBER)], "more than 1000 files"),
+    "fifo": ([entry(MEMBER, kind=tarfile.FIFOTYPE)], "not a regular file"),
+    "block device": ([entry(MEMBER, kind=tarfile.BLKTYPE)], "not a regular file"),
+    "drive letter": ([entry("C:/bin/buildctl"), entry(MEMBER)], "unsafe name"),
+    "climbing after it": ([entry(MEMBER), entry("../x", b"")], "unsafe name"),
+    "symlinked folder": ([entry("bin", kind=tarfile.SYMTYPE, link="/etc")], "no member"),
     "missing": ([entry("bin/other")], "no member"),
     "absolute": ([entry("/bin/buildctl")], "unsafe name"),
     "climbing": ([entry("bin/../../buildctl"), entry(MEMBER)], "unsafe name"),
@@ -97,3 +115,44 @@ def test_a_gzip_bomb_ends_at_the_limit(tmp_path: Path) -> None:
 def test_a_missing_archive_names_the_parameter(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="cannot be read"):
         extract(tmp_path / "none.tar.gz", MEMBER, tmp_path / "out")
+
+
+def mutated(raw: bytes, rnd: random.Random) -> bytes:
+    """A few bytes of the headers changed, their checksums put right."""
+    body = bytearray(raw)
+    for _ in range(rnd.randint(1, 4)):
+        body[rnd.randrange(4096)] = rnd.choice([0, 0x20, 0x2D, 0x30, 0x37, 0x38, 0x53, 0x80, 0xFF])
+    for at in range(0, len(body) - 512, 512):
+        if body[at + 257 : at + 262] == b"ustar":
+            header = bytes(body[at : at + 148]) + b" " * 8 + bytes(body[at + 156 : at + 512])
+            body[at + 148 : at + 156] = b"%06o\0 " % sum(header)
+    return bytes(body)
+
+
+def test_a_member_that_claims_to_be_endless_ends_at_once(tmp_path: Path) -> None:
+    info, body = entry("bin/other", b"abc")
+    raw = bytearray(info.tobuf(tarfile.GNU_FORMAT) + body)
+    raw[124:136] = b"\x80" + (1 << 80).to_bytes(11, "big")  # the size, as GNU tar writes large numbers
+    raw[148:156] = b"%06o\0 " % (sum(raw[:148]) + 8 * 32 + sum(raw[156:512]))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(raw)))
+    begun = time.monotonic()
+    with pytest.raises(ArchiveError, match="not a whole gzip tarball"):
+        extract(tmp_path / "a.tar.gz", MEMBER, tmp_path / "out")
+    assert time.monotonic() - begun < 2
+
+
+def test_altered_headers_end_in_the_file_or_a_typed_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for info, body in (entry("bin/é" + "x" * 200, b"abc"), sparse("s", 9), entry(MEMBER, b"good")):
+            tar.addfile(info, io.BytesIO(body))
+    raw, rnd, seen = (tmp_path / "a.tar").read_bytes(), random.Random(5), Counter[str]()  # noqa: S311
+    for _ in range(500):
+        (tmp_path / "b.tar.gz").write_bytes(gzip.compress(mutated(raw, rnd), 1))
+        try:
+            extract(tmp_path / "b.tar.gz", MEMBER, tmp_path / "out", limit=10_000_000)
+            seen["taken"] += 1
+            (tmp_path / "out").unlink()
+        except ArchiveError:
+            seen["refused"] += 1
+            assert not (tmp_path / "out").exists()
+    assert min(seen["taken"], seen["refused"]) > 20, seen

@@ -121,7 +121,7 @@ def test_reads_are_repeated_and_pushes_are_not(lab: Lab, client: MakeClient) -> 
     with lab.admin.fault("status", status=503, method="GET", path="/manifests/again", times=2, retry_after=0):
         assert client().manifest(REPOSITORY, "again").digest
     number = lab.admin.add_fault("status", status=503, method="POST", path="/uploads/")
-    with pytest.raises(RegistryAnswerError, match="failed on its side"):
+    with pytest.raises(RegistryAnswerError, match="gets no answer from it"):
         client().start_upload(REPOSITORY)
     assert next(f["struck"] for f in lab.admin.faults() if f["id"] == number) == 1
 

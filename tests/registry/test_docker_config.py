@@ -13,7 +13,7 @@ from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import DockerConfigError, HelperMissingError
 from runbook_lib.registry.docker_config import DockerConfigFile
 from runbook_lib.registry.logins import Login
-from runbook_lib.registry.safe_file import BACKUP_SUFFIX, TEMPORARY_SUFFIX
+from runbook_lib.registry.safe_file import BACKUP_SUFFIX, LOCK_SUFFIX, TEMPORARY_SUFFIX
 
 HOST = "iad.ocir.io"
 LOGIN = Login("ns/jdoe", SecretValue("to:ken:with:colons"))
@@ -106,12 +106,34 @@ def test_a_symlink_survives(path: Path, tmp_path: Path, dangling: bool) -> None:
     assert HOST in json.loads(target.read_text(encoding="utf-8"))["auths"]
 
 
-def test_what_a_killed_run_left_is_swept(path: Path) -> None:
+@pytest.mark.parametrize("name", ["config.json", "config [1]*.json"])
+def test_what_a_killed_run_left_is_swept(path: Path, name: str) -> None:
+    path = path.with_name(name)
     file = write(path, OLD)
     left = path.parent / f".{path.name}{TEMPORARY_SUFFIX}abc"
     left.write_text("half a file with a login")
     file.merge({HOST: LOGIN})
     assert not left.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_does_not_lock_the_user_out(path: Path) -> None:
+    file = write(path, OLD)
+    os.chown(path, 12345, 12345)
+    file.merge({HOST: LOGIN})
+    assert path.stat().st_uid == 12345
+    assert path.with_name(path.name + LOCK_SUFFIX).stat().st_uid == 12345
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle_to_writing_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(path, OLD)
+    file.merge({HOST: LOGIN})
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    path.with_name(path.name + LOCK_SUFFIX).unlink()
+    assert file.merge({HOST: LOGIN}) is False
+    assert not path.with_name(path.name + LOCK_SUFFIX).exists()
 
 
 def test_parallel_merges_lose_no_login(path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trustme
@@ -17,7 +19,7 @@ from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
 from runbook_lib.steps.configure_auth import ConfigureAuth
 from sandbox.build import ensure_tool
-from sandbox.double.lab import OWNER, READER, Lab
+from sandbox.double.lab import FEDERATED, OWNER, READER, Lab
 
 MakeStep = Callable[..., ConfigureAuth]
 
@@ -91,7 +93,7 @@ def test_a_wrong_token_is_written_but_never_called_proven(step: MakeStep) -> Non
     one = step(password="wrong:token")
     assert one.apply().passed
     found = one.verify()
-    assert [f.status for f in found] == [Status.FAIL]
+    assert [f.status for f in found] == [Status.FAIL, Status.WARN]  # the likely cause, not a proof
     assert "anonymous" in str(found)
 
 
@@ -118,3 +120,37 @@ def test_the_check_says_what_to_mend(step: MakeStep, more: dict[str, object], sa
     assert not found.passed
     assert said in str(found)
     assert all(f.remedy for f in found if f.status is Status.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [(" blank-at-the-front", "a blank"), ('"in-quotes-of-test"', "in quotes")]
+)
+def test_the_check_warns_of_a_token_that_cannot_be_one(step: MakeStep, token: str, said: str) -> None:
+    found = step(password=token).check()
+    assert found.passed
+    warning = next(f for f in found if f.status is Status.WARN)
+    assert said in warning.message
+    assert "as OCI showed it" in warning.remedy
+
+
+def test_other_user_names_are_tried_where_the_parameter_says_so(lab: Lab, step: MakeStep) -> None:
+    mistaken = FEDERATED.replace("oracleidentitycloudservice/", "")
+    one = step(mistaken, password=lab.passwords[FEDERATED], try_user_names=True)
+    assert one.apply().passed
+    found = one.verify()
+    assert not found.passed
+    assert f"set registry_username to {FEDERATED}" in str(found)
+
+
+def test_a_login_under_another_name_of_the_registry_is_named(
+    step: MakeStep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*_: object, **__: object) -> NoReturn:
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text('{"auths": {"iad.ocir.io": {"auth": "YS9iOmM="}}}')
+    host = "ocir.us-ashburn-1.oci.oraclecloud.com"
+    found = step(registry=host, registry_credential="").check()
+    assert "a login is stored for iad.ocir.io, another name of the same registry" in str(found)

@@ -255,6 +255,14 @@ def test_a_release_is_resumed_and_checked(
     assert step.plan().is_empty
 
 
+def statement(subject: dict[str, object]) -> bytes:
+    kinds = {
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "predicateType": "https://slsa.dev/provenance/v0.2",
+    }
+    return json.dumps({**kinds, "subject": [subject]}).encode()
+
+
 def test_https_takes_the_sha256_from_the_releases_provenance(
     world: World, bins: Path, tmp_path: Path, release: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,11 +274,15 @@ def test_https_takes_the_sha256_from_the_releases_provenance(
     with running(authority.issue_cert("127.0.0.1")) as mirror:
         mirror.files[f"/{VERSION}/{name}.tar.gz"] = release
         given = {"bin_dir": str(bins), "buildctl_sources": ["release"], "buildctl_url": mirror.url}
-        mirror.files[f"/{VERSION}/{name}.provenance.json"] = json.dumps({"subject": [subject]}).encode()
+        mirror.files[f"/{VERSION}/{name}.provenance.json"] = b"{}"
+        with pytest.raises(SourceError, match="not an in-toto statement"):
+            world.step(FetchBuildctl, **given).apply()
+        mirror.files[f"/{VERSION}/{name}.provenance.json"] = statement(subject)
         with pytest.raises(SourceError, match="expected 0000"):
             world.step(FetchBuildctl, **given).apply()
         subject["digest"] = {"sha256": hashlib.sha256(release).hexdigest()}
-        mirror.files[f"/{VERSION}/{name}.provenance.json"] = json.dumps({"subject": [subject]}).encode()
+        mirror.files[f"/{VERSION}/{name}.provenance.json"] = statement(subject)
+        assert left_in(bins) == []
         assert "provenance statement" in str(world.step(FetchBuildctl, **given).apply())
 
 

@@ -1,0 +1,66 @@
+"""A registry that answers what a test says: HTTPS on a free port, every request noted."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import trustme
+
+Reply = tuple[int, Mapping[str, str], bytes]
+"""Status, headers, body. A Date of its own replaces the server's."""
+
+
+@dataclass
+class Fake:
+    """`host` to connect to and `ca` to trust; `seen` holds method, path and Authorization of each request."""
+
+    host: str = ""
+    ca: str = ""
+    seen: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def fake_registry(folder: Path, reply: Callable[[Fake, str, str], Reply]) -> Iterator[Fake]:
+    """`reply` gets the fake, the method and the path with its query."""
+    fake = Fake(ca=str(folder / "fake-ca.pem"))
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(fake.ca)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if not self.raw_requestline or not self.parse_request():
+                self.close_connection = True
+                return
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fake.seen.append((self.command, self.path, self.headers.get("Authorization", "")))
+            status, headers, body = reply(fake, self.command, self.path)
+            self.send_response_only(status)
+            for name, value in {"Date": self.date_time_string(), **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        fake.host = f"127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield fake
+        finally:
+            server.shutdown()
+            thread.join(5)
