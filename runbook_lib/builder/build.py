@@ -6,7 +6,6 @@ import json
 import queue
 import re
 import subprocess
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from runbook_lib.builder.process import end, start
 from runbook_lib.builder.progress_json import Progress
 from runbook_lib.errors import BuilderError, BuildTimeoutError, PushNotProvenError, StepCancelledError
 from runbook_lib.progress import Sink
+from runbook_lib.scratch import scratch_folder
 
 _LONGEST_LINE = 4 << 20
 _FROM = re.compile(r"\[.*\d/\d+\] FROM ")
@@ -105,8 +105,8 @@ def build(
         BuildTimeoutError: not done in `build_timeout` seconds, or silent for `stall_timeout` seconds.
         PushNotProvenError: exit code 0, but no digest in the metadata.
     """
-    with tempfile.TemporaryDirectory(prefix="buildkit-runbook-") as folder:
-        metadata = Path(folder) / "metadata.json"
+    with scratch_folder() as folder:
+        metadata = folder / "metadata.json"
         words = [*request.arguments(), "--metadata-file", str(metadata), "--progress=rawjson"]
         begun = time.monotonic()
         progress = Progress()

@@ -24,6 +24,7 @@ from kubernetes.config.config_exception import ConfigException
 from runbook_lib.cluster.api_errors import ObjectMissingError, explained
 from runbook_lib.cluster.bounded import bounded
 from runbook_lib.cluster.certificates import require_usable
+from runbook_lib.cluster.key_files import keep_in_memory
 from runbook_lib.errors import ClusterAuthError, ContextNotFoundError, MissingCredentialError
 from runbook_lib.settings import Settings
 
@@ -230,6 +231,8 @@ def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) ->
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger().addHandler(handler)
+
+    keep_in_memory()
 
     def work() -> None:
         config.load_kube_config(

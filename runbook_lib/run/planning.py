@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from rich.console import Console
 from rich.text import Text
 
@@ -12,6 +9,7 @@ from runbook_lib.errors import RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.progress import silent_sink
 from runbook_lib.redaction import redact
+from runbook_lib.scratch import scratch_folder
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import entry_of
 
@@ -24,8 +22,8 @@ def print_plans(settings: Settings, steps: tuple[str, ...], console: Console) ->
     """
     outstanding, possible = False, True
     # The journal is all that checking and planning write; it goes where nobody looks, and is removed.
-    with tempfile.TemporaryDirectory(prefix="buildkit-runbook-plan-") as folder:
-        journal = Journal(Path(folder))
+    with scratch_folder() as folder:
+        journal = Journal(folder)
         for number, name in enumerate(steps, 1):
             entry = entry_of(name)
             _say(console, f"\n[{number}/{len(steps)}] {entry.title}  ({name})", "bold")

@@ -9,22 +9,27 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from table import STEPS, Fault
+from healing import heal
+from leaks import leaks_of
+from runner import Running
+from table import Fault, Scene
 from world import World
 
 from runbook_lib import errors
 
-LIMIT = 75.0  # seconds after which a step hangs: the harness's longest limit (60 s until Ready) and some more
+LIMIT = 75.0  # seconds after which a step hangs: the harness's longest limit (60 s for a build) and some more
+DETECTION = 30.0  # seconds in which an error must have come
 _RERUN_LIMIT = 150.0
 GOOD = ("proven", "typed error", "killed")
 
 
 @dataclass
 class Result:
-    """`outcome`: proven, typed error, killed, or what must not be: untyped, hang, false success.
+    """`outcome`: proven, typed error, killed, or what must not be: late, untyped, hang, false success.
 
     `struck`: the fault struck (a step may have ended its phase before). `rerun`: the outcome after healing.
-    `left`: what was left behind. `seconds`: from the strike to the end.
+    `left`: what was left behind; `leaked`: where the secret was found. `seconds`: from the strike to the end;
+    `took`: the whole case.
     """
 
     step: str
@@ -36,129 +41,118 @@ class Result:
     seconds: float = 0.0
     rerun: str = ""
     left: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+    took: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        """Nothing hung, lied or stayed behind, and the rerun was proven."""
-        return self.outcome in GOOD and self.rerun == "proven" and not self.left
+        """Nothing hung, lied, leaked or stayed behind, and the rerun was proven."""
+        return self.outcome in GOOD and self.rerun == "proven" and not self.left and not self.leaked
 
     def as_record(self) -> dict[str, Any]:
         """A plain dictionary for the results file."""
-        return {**asdict(self), "good": self.is_good}
+        return {"kind": "case", **asdict(self), "good": self.is_good}
 
 
 def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> Result:
     """Carry one case out. Raises only where the sandbox itself cannot be healed."""
     result = Result(step, phase, fault.name)
-    heal(world, number, upto=step)
-    world.undo(step)
-    process = world.start(step, number)
-    try:
-        if _phase_begins(world, number, step, phase, process):
-            result.struck = _strike(world, number, fault, process)
-        begun = time.monotonic()
-        _end(process, LIMIT, result)
-        result.seconds = round(time.monotonic() - begun, 1)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-    _continue(world)
-    if result.outcome == "proven" and step == "test_push" and not _is_served(world, number):
-        result.outcome = "false success"
-    heal(world, number, upto=step)
+    began = time.monotonic()
+    with fault.scene(world, number) as scene:
+        heal(world, step, **scene.overrides)
+        world.undo(step)
+        world.begin(number)
+        _struck_run(world, number, result, fault, scene)
+    heal(world, step, **scene.overrides_after)
     again = Result(step, phase, fault.name)
-    process = world.start(step, number)
-    _end(process, _RERUN_LIMIT, again)
+    _end(world, number, world.start(step, number, **scene.overrides_after), _RERUN_LIMIT, again)
+    if again.outcome == "proven" and step == "test_push" and not is_served(world, number):
+        again.outcome = "false success"
     result.rerun = again.outcome if again.outcome == "proven" else f"{again.outcome}: {again.said}"
     result.left = tuple(world.left_over(number))
+    result.leaked = tuple(leaks_of(world, number))
+    result.took = round(time.monotonic() - began, 1)
     return result
 
 
-def heal(world: World, number: int, upto: str) -> None:
-    """Take every fault away, mend the sandbox, and bring what stands before step `upto` into being."""
-    _continue(world)
-    world.sandbox("up")
-    with world.admin as admin:
-        admin.reset()
-    for step in STEPS[: STEPS.index(upto)]:
-        if step == "configure_auth" and upto == "fetch_buildctl":
-            continue
-        for attempt in range(3):
-            ended = Result(step, "heal", "none")
-            _end(world.start(step, number), _RERUN_LIMIT, ended)
-            if ended.outcome == "proven":
-                break
-            if attempt == 2:
-                raise RuntimeError(f"{step} cannot be mended: {ended.said}")
-            world.undo(step)
+def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: Scene) -> None:
+    process = world.start(result.step, number, scene.preload, **scene.overrides)
+    scene.runner = process.pid
+    try:
+        if _phase_begins(world, number, result.step, result.phase, process):
+            result.struck = _strike(world, number, fault, scene, process)
+        begun = time.monotonic()
+        _end(world, number, process, LIMIT, result)
+        result.seconds = round(time.monotonic() - begun, 1)
+    finally:
+        process.kill()
+    if result.outcome == "typed error" and result.seconds > DETECTION + fault.undetectable:
+        result.outcome = "late error"
+    if result.outcome == "proven" and result.step == "test_push" and not is_served(world, number):
+        result.outcome = "false success"
 
 
-def _continue(world: World) -> None:
-    for component in ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd"):
-        for process in world.daemons(component):
-            process.send_signal(signal.SIGCONT)
-
-
-def _phase_begins(world: World, number: int, step: str, phase: str, process: subprocess.Popen[str]) -> bool:
+def _phase_begins(world: World, number: int, step: str, phase: str, process: Running) -> bool:
     journal = world.run_dir(number) / "journal.jsonl"
-    offset = journal.stat().st_size if journal.exists() else 0
     wanted = (step, phase, "started")
-    while process.poll() is None:
-        if journal.exists():
-            with journal.open("rb") as file:
-                file.seek(offset)
-                lines = [line for line in file.read().split(b"\n") if line.endswith(b"}")]
-            entries = [json.loads(line) for line in lines]
-            if any((e["step"], e["phase"], e["kind"]) == wanted for e in entries):
-                return True
-        time.sleep(0.01)
+    with journal.open("rb") as file:
+        file.seek(0, 2)
+        while process.poll() is None:
+            for line in file.readlines():
+                entry = json.loads(line) if line.endswith(b"}\n") else {}
+                if (entry.get("step"), entry.get("phase"), entry.get("kind")) == wanted:
+                    return True
+            time.sleep(0.005)
     return False
 
 
-def _strike(world: World, number: int, fault: Fault, process: subprocess.Popen[str]) -> bool:
+def _strike(world: World, number: int, fault: Fault, scene: Scene, process: Running) -> bool:
     """Strike as soon as there is something to strike, while the step is at work."""
     while process.poll() is None:
-        if fault.strike(world, number):
+        if fault.strike(world, number, scene):
             return True
         time.sleep(0.02)
     return False
 
 
-def _end(process: subprocess.Popen[str], limit: float, result: Result) -> None:
+def _end(world: World, number: int, process: Running, limit: float, result: Result) -> None:
     try:
-        out, _ = process.communicate(timeout=limit)
+        code = process.wait(limit)
     except subprocess.TimeoutExpired:
         result.outcome = "hang"
         process.kill()
-        process.communicate()
+        process.wait(10)
         return
-    said = out.strip().splitlines()[-1] if out.strip() else ""
+    out = world.output(number).read_text(errors="replace").strip()
+    said = out.splitlines()[-1] if out else ""
     result.said = said[:300]
     kind = said.partition(":")[0]
-    if process.returncode == 0:
+    if code == 0:
         result.outcome = "proven"
-    elif process.returncode == -signal.SIGKILL:
+    elif code == -signal.SIGKILL:
         result.outcome = "killed"
-    elif process.returncode == 1 and hasattr(errors, kind) and "[NO REMEDY]" not in said:
+    elif code == 1 and hasattr(errors, kind) and "[NO REMEDY]" not in said:
         result.outcome = "typed error"
     else:
-        result.outcome = f"untyped (exit {process.returncode})"
-        result.said = out.strip()[-1500:]
+        result.outcome = f"untyped (exit {code})"
+        result.said = out[-1500:]
 
 
-def _is_served(world: World, number: int) -> bool:
+def is_served(world: World, number: int) -> bool:
     """Whether distribution itself, behind the double, has the tag; the journal has the digest."""
     values = world.parameters(number)
     facts: dict[str, Any] = {}
     for line in (world.run_dir(number) / "journal.jsonl").read_text().splitlines():
         entry = json.loads(line)
         facts |= entry["data"] if entry["kind"] == "fact" else {}
-    folder = (
-        world.layout.data / "registry" / "docker" / "registry" / "v2" / "repositories" / values["repository"]
-    )
-    link = folder / "_manifests" / "tags" / values["tags"][0] / "current" / "link"
+    link = tag_folder(world, values["tags"][0]) / "current" / "link"
     return link.exists() and link.read_text().strip() == facts.get("pushed_digest")
 
 
-__all__ = ["GOOD", "LIMIT", "Result", "heal", "run_case"]
+def tag_folder(world: World, tag: str) -> Any:  # noqa: ANN401
+    """Where distribution keeps a tag of the cases' repository."""
+    repositories = world.layout.data / "registry" / "docker" / "registry" / "v2" / "repositories"
+    return repositories / world.parameters(0)["repository"] / "_manifests" / "tags" / tag
+
+
+__all__ = ["GOOD", "LIMIT", "Result", "heal", "is_served", "run_case"]

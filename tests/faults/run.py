@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the canaries are shared with other tests
+
 from harness import Result, run_case
-from table import STEPS, cases
+from leaks import ProcessWatch, leaks_in_logs
+from table import STEPS, Fault, cases
 from world import World
 
 RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
@@ -26,47 +33,76 @@ RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 def main() -> int:
     options = _options()
     chosen = [c for c in cases() if all(t in " ".join((c[0], c[1], c[2].name)) for t in options.only)]
+    part, parts = (int(n) for n in options.shard.split("/"))
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    bad: list[Result] = []
     seen: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         world = World(options.instance, Path(folder))
         world.prepare()
-        number = int(time.time()) % 1_000_000 * 10_000  # tags and build arguments of their own for each round
-        for _ in range(options.rounds):
-            for step, phase, fault in chosen:
-                number += 1
-                result = run_case(world, number, step, phase, fault)
-                seen.append(result)
-                bad += [] if result.is_good else [result]
-                _keep(options.results, result)
-                _say(result, len(seen), len(chosen) * options.rounds)
-        world.sandbox("reset")
+        world.plant_canary()
+        try:
+            with ProcessWatch(world.env["REGISTRY_USERNAME"], world.token) as watch:
+                _rounds(world, chosen[part - 1 :: parts], options, seen)
+            leaked = [*sorted(watch.seen), *leaks_in_logs(world)]
+        finally:
+            world.close()
+            world.reset()
     _table(seen)
-    return 1 if bad else 0
+    for place in leaked:
+        print(f"BAD the secret was seen: {place}")
+    return 1 if leaked or any(not r.is_good for r in seen) else 0
+
+
+def _rounds(
+    world: World, chosen: list[tuple[str, str, Fault]], options: argparse.Namespace, seen: list[Result]
+) -> None:
+    commit = _commit()
+    number = int(time.time()) % 1_000_000 * 10_000  # tags and build arguments of their own for each round
+    for _ in range(options.rounds):
+        for step, phase, fault in chosen:
+            number += 1
+            result = run_case(world, number, step, phase, fault)
+            seen.append(result)
+            keep(options.results, commit, result.as_record())
+            _say(result, len(seen), len(chosen) * options.rounds)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], help="texts that step, phase and fault must have")
+    parser.add_argument("--shard", default="1/1", help="K/N: the K-th of N parts, such as 1/2")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--instance", default="faults")
     return parser.parse_args()
 
 
-def _keep(path: Path, result: Result) -> None:
-    record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()}
+def _commit() -> str:
+    """The state of the code: the commit, with a plus where files differ from it."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, text=True, capture_output=True, timeout=30, check=True).stdout.strip()
+
+    return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain") else "")
+
+
+def keep(path: Path, commit: str, record: dict[str, Any]) -> None:
+    """Add a record to the results file, in one write: other writers add to it, too."""
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    about = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine, "commit": commit}
     with path.open("a") as file:
-        file.write(json.dumps({**record, **result.as_record()}) + "\n")
+        file.write(json.dumps({**about, **record}) + "\n")
 
 
 def _say(result: Result, number: int, total: int) -> None:
     mark = "ok " if result.is_good else "BAD"
     struck = "" if result.struck else " (ended before the fault struck)"
     line = f"{mark} [{number}/{total}] {result.step} {result.phase}: {result.fault}{struck}: {result.outcome}"
-    line += f" after {result.seconds} s; rerun {result.rerun}"
-    print(line + (f"; left {result.left}" if result.left else ""), flush=True)
+    line += f" after {result.seconds} s; rerun {result.rerun}; {result.took} s in all"
+    line += f"; left {result.left}" if result.left else ""
+    print(line + (f"; LEAKED {result.leaked}" if result.leaked else ""), flush=True)
     if result.said:
         print(f"      {result.said}", flush=True)
 

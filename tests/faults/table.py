@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,24 +20,52 @@ _PROGRAMS = {"kubectl": ("fetch_buildctl", "test_push"), "buildctl": ("fetch_bui
 _REGISTRY_STEPS = ("configure_auth", "test_push")
 
 
+@dataclass
+class Scene:
+    """What a case needs around it: parameters for the struck run and for the rerun, variables at its exec.
+
+    `runner` is the pid of the step; `tool` what the scene's own fault strikes with.
+    """
+
+    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides_after: dict[str, Any] = field(default_factory=dict)
+    preload: dict[str, str] | None = None
+    tool: Any = None
+    runner: int = 0
+
+
+@contextmanager
+def _plain(_world: World, _case: int) -> Iterator[Scene]:
+    yield Scene()
+
+
 @dataclass(frozen=True)
 class Fault:
-    """`strike(world, case number)` returns True once it has struck; `steps` are those it can matter to."""
+    """`strike(world, case number, scene)` returns True once it has struck.
+
+    `steps` are those it can matter to. `scene(world, case number)` sets the scene, and takes it away with all
+    that was struck there. `undetectable`: seconds for which nobody can tell the fault from a slow world.
+    """
 
     name: str
-    strike: Callable[[World, int], bool]
+    strike: Callable[[World, int, Scene], bool]
     steps: tuple[str, ...] = STEPS
     phases: tuple[str, ...] = field(default=PHASES)
+    scene: Callable[[World, int], AbstractContextManager[Scene]] = _plain
+    undetectable: float = 0.0
 
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> bool:
+    struck = False
     for process in processes:
-        process.send_signal(number)
-    return bool(processes)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+            struck = True
+    return struck
 
 
 def _to_component(component: str, number: signal.Signals) -> Fault:
-    def strike(world: World, _case: int) -> bool:
+    def strike(world: World, _case: int, _scene: Scene) -> bool:
         return _signal(world.daemons(component), number)
 
     steps = _REGISTRY_STEPS if component in ("registry", "distribution") else STEPS
@@ -45,18 +75,18 @@ def _to_component(component: str, number: signal.Signals) -> Fault:
 
 
 def _to_program(program: str, number: signal.Signals) -> Fault:
-    def strike(world: World, case: int) -> bool:
+    def strike(world: World, case: int, _scene: Scene) -> bool:
         return _signal(world.children(case, program), number)
 
     phases = ("apply",) if number == signal.SIGSTOP else PHASES
     return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], phases)
 
 
-def _runner(world: World, case: int) -> bool:
-    return _signal(world.children(case, "python") + world.children(case, "python3"), signal.SIGKILL)
+def _runner(_world: World, _case: int, scene: Scene) -> bool:
+    return _signal([psutil.Process(scene.runner)], signal.SIGKILL)
 
 
-def _delete_pod(world: World, _case: int) -> bool:
+def _delete_pod(world: World, _case: int, _scene: Scene) -> bool:
     words = (
         "-n",
         world.namespace,
@@ -70,7 +100,7 @@ def _delete_pod(world: World, _case: int) -> bool:
     return world.kubectl(*words, check=False).returncode == 0
 
 
-def _evict(world: World, _case: int) -> bool:
+def _evict(world: World, _case: int, _scene: Scene) -> bool:
     server = f"/api/v1/namespaces/{world.namespace}/pods/buildkitd/eviction"
     body = world.folder / "eviction.json"
     metadata = {"name": "buildkitd", "namespace": world.namespace}
@@ -79,7 +109,7 @@ def _evict(world: World, _case: int) -> bool:
 
 
 def _of_registry(name: str, kind: str, phases: tuple[str, ...] = PHASES, **action: Any) -> Fault:  # noqa: ANN401
-    def strike(world: World, _case: int) -> bool:
+    def strike(world: World, _case: int, _scene: Scene) -> bool:
         with world.admin as admin:
             admin.add_fault(kind, **action)
         return True

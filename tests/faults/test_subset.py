@@ -23,9 +23,10 @@ CHOSEN = (
 def world(sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     found = World(INSTANCE[1], tmp_path_factory.mktemp("faults"))
     found.prepare()
-    heal(found, 0, upto="test_push")
+    heal(found, upto="test_push")
     yield found
-    found.sandbox("up")
+    found.close()
+    found.up()
     found.kubectl("delete", "namespace", found.namespace, "--wait=false")
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import shutil
+import signal
 import subprocess
-import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
+from runner import Runner, Running
 
-from sandbox.cluster.layout import Layout, layout_for
+from sandbox.cluster.down import down
+from sandbox.cluster.layout import layout_for
 from sandbox.cluster.processes import find_daemons
+from sandbox.cluster.report import environment, read_status
+from sandbox.cluster.up import up
+from sandbox.console import Reporter
 from sandbox.double.admin import Admin
 
 _NAMES = (
@@ -27,65 +35,117 @@ _NAMES = (
     "kubectl",
 )
 # Short limits, so that what is to be detected is detected soon.
-_LIMITS = {"request_timeout": 5.0, "ready_timeout": 60.0, "build_timeout": 60.0, "stall_timeout": 10.0}
+_LIMITS = {"request_timeout": 5.0, "ready_timeout": 20.0, "build_timeout": 60.0, "stall_timeout": 10.0}
 # Not the mark of headless runs: those end the processes of runs that nobody is at.
 MARK = "FAULTS_CASE"
-BUILD = "FROM busybox\nARG ROUND=0\nRUN echo round $ROUND && sleep 1.5 && echo built > /built\n"
+BUILD = "FROM busybox\nARG ROUND=0\nRUN echo round $ROUND && sleep 1 && echo built > /built\n"
+_BASE = 0  # the number of the "case" that stands for what is there before each
 
 
-@dataclass(frozen=True)
 class World:
     """`folder` holds docker config, binaries, build context and journals; nothing of it is in the tree."""
 
-    instance: str
-    folder: Path
-    namespace: str = field(default_factory=lambda: f"faults-{os.urandom(3).hex()}")
+    def __init__(self, instance: str, folder: Path) -> None:
+        self.instance, self.folder = instance, folder
+        self.namespace = f"faults-{secrets.token_hex(3)}"
+        self.layout = layout_for(instance)
+        self.runner = Runner()
 
-    @property
-    def layout(self) -> Layout:
-        return layout_for(self.instance)
+    @cached_property
+    def env(self) -> dict[str, str]:
+        """What the sandbox tells its users, by name without prefix; it stays the same while it is kept."""
+        return environment(self.layout)
+
+    @cached_property
+    def token(self) -> str:
+        """The secret of the login."""
+        return self.layout.admin_token.read_text().strip()
 
     @property
     def admin(self) -> Admin:
-        return Admin(self._env()["DOUBLE_ADMIN"])
-
-    def sandbox(self, *words: str) -> str:
-        command = [sys.executable, "-m", "sandbox", *words, "--instance", self.instance, "--json"]
-        done = subprocess.run(command, text=True, capture_output=True, timeout=240)
-        if done.returncode:
-            raise RuntimeError(f"sandbox {words[0]}: {done.stderr[-1500:]}")
-        return done.stdout
+        return Admin(self.env["DOUBLE_ADMIN"])
 
     def prepare(self) -> None:
         """Bring the instance up, with the namespace and the build context."""
-        self.sandbox("up")
-        context = self.folder / "context"
-        context.mkdir(parents=True, exist_ok=True)
-        (context / "Dockerfile").write_text(BUILD)
+        self.up()
+        for name in ("context", "home", "tmp"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "context" / "Dockerfile").write_text(BUILD)
         self.kubectl("create", "namespace", self.namespace)
 
-    def parameters(self, number: int) -> dict[str, Any]:
+    def plant_canary(self) -> None:
+        """Give the login a token whose forms all differ: it needs escapes in JSON and in addresses."""
+        self.layout.admin_token.write_text(f'can/ary+"{secrets.token_hex(12)}"&x=1%\n')
+        self.__dict__.pop("token", None)
+
+    def up(self) -> None:
+        """Start what of the instance does not run."""
+        up(self.layout, Reporter(quiet=True))
+        _reap()
+
+    def reset(self) -> None:
+        """Take the instance away, state and all."""
+        down(self.layout, Reporter(quiet=True), remove_state=True)
+        _reap()
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def is_well(self) -> bool:
+        """Whether all daemons run, the node is Ready and the registry takes the login."""
+        return read_status(self.layout).healthy
+
+    def builder_answers(self) -> bool:
+        """Whether the daemon in a Ready pod answers."""
+        words = ("-n", self.namespace, "get", "pod", "buildkitd", "-o", "jsonpath={.status.conditions}")
+        found = self.kubectl(*words, check=False).stdout or "[]"
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in json.loads(found)):
+            return False
+        asked = ("-n", self.namespace, "exec", "buildkitd", "--", "buildctl", "debug", "workers")
+        return self.kubectl(*asked, check=False).returncode == 0
+
+    def parameters(self, number: int, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
-        env = self._env()
-        values: dict[str, Any] = {name: env[name.upper()] for name in _NAMES}
-        values |= {"mirrors": json.loads(env["MIRRORS"]), "namespace": self.namespace, **_LIMITS}
+        values: dict[str, Any] = {name: self.env[name.upper()] for name in _NAMES}
+        values |= {"mirrors": json.loads(self.env["MIRRORS"]), "namespace": self.namespace, **_LIMITS}
         values |= {name: str(self.folder / name) for name in ("docker_config", "bin_dir")}
         values |= {"context_dir": str(self.folder / "context"), "build_args": {"ROUND": str(number)}}
         values |= {"repository": "sandboxns/faults/hello", "tags": [f"n{number}"]}
-        return values | {"run_dir": str(self.run_dir(number))}
+        return values | {"run_dir": str(self.run_dir(number))} | overrides
 
     def run_dir(self, number: int) -> Path:
         return self.folder / "runs" / f"{number:05d}"
 
-    def start(self, step: str, number: int) -> subprocess.Popen[str]:
-        """The step as a process; its children inherit its mark."""
+    def output(self, number: int) -> Path:
+        return self.run_dir(number).with_suffix(".out")
+
+    def begin(self, number: int) -> None:
+        """The run folder of a case, with what the journal of the steps before would tell."""
+        folder, base = self.run_dir(number), self.run_dir(_BASE) / "journal.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = base.read_text().splitlines(keepends=True) if base.exists() else []
+        facts = [line for line in lines if json.loads(line)["kind"] == "fact"]
+        (folder / "journal.jsonl").write_text("".join(facts))
+
+    def start(
+        self,
+        step: str,
+        number: int,
+        preload: dict[str, str] | None = None,
+        **overrides: Any,  # noqa: ANN401
+    ) -> Running:
+        """The step as a process; its children inherit its mark. `preload`: variables it needs at its exec."""
         folder = self.run_dir(number)
         folder.mkdir(parents=True, exist_ok=True)
-        parameters = folder / "parameters.json"
-        parameters.write_text(json.dumps(self.parameters(number)))
-        command = [sys.executable, str(Path(__file__).with_name("one_step.py")), step, str(parameters)]
-        env = {**os.environ, MARK: str(folder)}
-        return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        parameters = folder.with_suffix(".json")
+        parameters.write_text(json.dumps(self.parameters(number, **overrides)))
+        marks = {MARK: str(folder), "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
+        start = self.runner.start if preload is None else self.runner.start_fresh
+        return start(step, parameters, self.output(number), {**marks, **(preload or {})})
+
+    def start_before(self, step: str, **overrides: Any) -> Running:  # noqa: ANN401
+        """A step that has to be done before a case."""
+        return self.start(step, _BASE, **overrides)
 
     def undo(self, step: str) -> None:
         """Take away what `step` makes, so that it has something to do."""
@@ -96,18 +156,30 @@ class World:
         if step == "fetch_buildctl":
             shutil.rmtree(self.folder / "bin_dir", ignore_errors=True)
 
+    def stands(self, step: str, registry: str) -> bool:
+        """Whether what `step` makes is there, for the steps whose work lies in files."""
+        if step == "configure_auth":
+            path = self.folder / "docker_config" / "config.json"
+            return path.exists() and registry in path.read_text()
+        return step == "fetch_buildctl" and any((self.folder / "bin_dir").glob("*/buildctl"))
+
     def kubectl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        env = self._env()
-        command = [env["KUBECTL"], f"--kubeconfig={env['KUBECONFIG']}", "--request-timeout=20s", *words]
+        command = [
+            self.env["KUBECTL"],
+            f"--kubeconfig={self.env['KUBECONFIG']}",
+            "--request-timeout=20s",
+            *words,
+        ]
         return subprocess.run(command, text=True, capture_output=True, timeout=60, check=check)
 
-    def daemons(self, component: str) -> list[psutil.Process]:
-        """A component's processes; `buildkitd` is the builder's, inside its container."""
-        if component == "buildkitd":
-            return [p for p in psutil.process_iter() if _name(p) == "buildkitd" and self._is_below(p)]
-        return [
-            d.process for d in find_daemons(self.layout.root) if d.component == component and not d.is_shim
-        ]
+    def daemons(self, *components: str) -> list[psutil.Process]:
+        """The processes of components; `buildkitd` is the builder's, inside its container."""
+        known = find_daemons(self.layout.root)
+        found = [d.process for d in known if d.component in components and not d.is_shim]
+        if "buildkitd" in components:
+            shims = {d.process.pid for d in known if d.is_shim}
+            found += [p for p in psutil.process_iter() if _name(p) == "buildkitd" and _is_below(p, shims)]
+        return found
 
     def children(self, number: int, program: str) -> list[psutil.Process]:
         """The processes of a case whose program is `program`."""
@@ -117,22 +189,28 @@ class World:
     def left_over(self, number: int) -> list[str]:
         """Processes and temporary files of a case that should be gone."""
         mark = str(self.run_dir(number))
-        found = [
-            f"process {_name(p)}" for p in psutil.process_iter() if p.pid != os.getpid() and _mark(p) == mark
-        ]
-        found += [str(p) for p in (self.folder / "bin_dir").glob(".fetch-*")]
-        return found + [str(p) for p in (self.folder / "docker_config").glob(".*.tmp.*")]
+        found = [f"process {_name(p)}" for p in psutil.process_iter() if _mark(p) == mark]
+        temporary: Iterable[Path] = (
+            *(self.folder / "bin_dir").glob(".fetch-*"),
+            *(self.folder / "docker_config").glob(".*.tmp.*"),
+            *(self.folder / "tmp").iterdir(),
+            *(self.folder / "home").rglob("core*"),
+        )
+        return found + [str(p.relative_to(self.folder)) for p in temporary]
 
-    def _is_below(self, process: psutil.Process) -> bool:
-        try:
-            shims = {d.process.pid for d in find_daemons(self.layout.root) if d.is_shim}
-            return any(parent.pid in shims for parent in process.parents())
-        except psutil.Error:
-            return False
 
-    def _env(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.sandbox("env"))
-        return {name.removeprefix("SANDBOX_"): value for name, value in found.items()}
+def _is_below(process: psutil.Process, shims: set[int]) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(parent.pid in shims for parent in process.parents())
+    return False
+
+
+def _reap() -> None:
+    """Collect the daemons that this process started and that have ended."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, ChildProcessError):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
 
 
 def _name(process: psutil.Process) -> str:
@@ -147,3 +225,10 @@ def _mark(process: psutil.Process) -> str:
         return process.environ().get(MARK, "")
     except (psutil.Error, OSError):
         return ""
+
+
+def resume(processes: Iterable[psutil.Process]) -> None:
+    """SIGCONT to all that are still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGCONT)

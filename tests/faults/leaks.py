@@ -1,0 +1,69 @@
+"""Where the login's secret is found after a case, other than in docker's config, where it belongs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from canaries import forms_of, hits
+from world import World
+
+_BELONGS = ("docker_config/config.json: auth", "docker_config/config.json.bak: auth")
+_LOOK = 0.3  # seconds between two looks at all processes
+
+
+def leaks_of(world: World, number: int) -> list[str]:
+    """Hits in what the case wrote (journal, output, parameters), in homes, temporary files and events."""
+    forms = forms_of(world.env["REGISTRY_USERNAME"], world.token)
+    found: list[str] = []
+    for folder in ("docker_config", "home", "tmp"):
+        found += hits(world.folder / folder, forms)
+    found += hits(world.run_dir(number), forms)
+    for path in (world.output(number), world.run_dir(number).with_suffix(".json")):
+        content = path.read_bytes() if path.exists() else b""
+        found += [f"{path}: {name}" for name, form in forms.items() if form in content]
+    found = [f.removeprefix(f"{world.folder}/") for f in found]
+    events = world.kubectl("-n", world.namespace, "get", "events", "-o", "json", check=False).stdout
+    found += [f"events: {name}" for name, form in forms.items() if form.decode() in events]
+    return [f for f in found if f not in _BELONGS]
+
+
+def leaks_in_logs(world: World) -> list[str]:
+    """Hits in the logs of all components of the sandbox, the audit log among them."""
+    return hits(world.layout.logs, forms_of(world.env["REGISTRY_USERNAME"], world.token))
+
+
+class ProcessWatch:
+    """Reads argument lists and environments of all processes over and over; `seen` tells the programs.
+
+    The login is given by file, so no process at all needs it in either.
+    """
+
+    def __init__(self, username: str, token: str) -> None:
+        self.seen: set[str] = set()
+        self._forms = forms_of(username, token)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> ProcessWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(_LOOK):
+            for folder in Path("/proc").glob("[0-9]*"):
+                self.seen |= set(self._found(folder))
+
+    def _found(self, folder: Path) -> Iterator[str]:
+        for name in ("cmdline", "environ"):
+            try:
+                content = (folder / name).read_bytes()
+                program = (folder / "comm").read_text().strip()
+            except OSError:
+                continue
+            yield from (f"{name} of {program}: {f}" for f, form in self._forms.items() if form in content)
