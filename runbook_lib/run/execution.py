@@ -13,7 +13,8 @@ from papermill.execute import execute_notebook
 from traitlets.config import Config
 
 from runbook_lib.errors import RunError
-from runbook_lib.run.processes import end_processes, kernel_environment, kernel_folder, processes_of
+from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
+from runbook_lib.scratch import scratch_folder
 
 _ENGINE = "runbook"
 _START_TIMEOUT = 60  # seconds until a kernel must answer
@@ -100,7 +101,7 @@ class NotebookExecution:
 
     def _work(self) -> None:
         try:
-            with kernel_folder() as folder:
+            with scratch_folder() as folder:
                 self.connection = str(folder / "kernel.json")  # its sockets lie beside it
                 execute_notebook(
                     self.notebook,

@@ -7,21 +7,18 @@ its own children (kubectl, buildctl) behind. The mark is inherited by all of the
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from runbook_lib import scratch
 from runbook_lib.run.folder import RunFolder
 from runbook_lib.settings_sources import PREFIX
 
 MARK = "BUILDKIT_RUNBOOK_RUN"  # not RUNBOOK_…: those are parameters
 _GRACE = 2.0
-_FOLDER = "buildkit-runbook-kernel-"  # and the process id of the run
 
 
 def kernel_environment(run_dir: Path) -> dict[str, str]:
@@ -32,17 +29,6 @@ def kernel_environment(run_dir: Path) -> dict[str, str]:
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     return {**kept, MARK: str(run_dir)}
-
-
-@contextmanager
-def kernel_folder() -> Iterator[Path]:
-    """A private folder for a kernel's connection file and sockets; gone afterwards.
-
-    What a killed run leaves of it, the next `sweep_orphans` removes. The path is short, for a socket's name
-    has 107 bytes.
-    """
-    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
-        yield Path(folder)
 
 
 def processes_of(run_dir: Path) -> list[psutil.Process]:
@@ -65,16 +51,13 @@ def end_processes(run_dir: Path, *, grace: float = _GRACE) -> int:
 def sweep_orphans() -> list[str]:
     """End the processes of runs that nobody is at any more; returns the folders of those runs.
 
-    Also removes what dead runs have left of their kernels' folders.
+    Also removes the temporary folders of dead processes.
     """
     folders = {mark for _, mark in _marked()}
     orphaned = [f for f in sorted(folders) if not (Path(f).is_dir() and RunFolder(Path(f)).is_held)]
     for folder in orphaned:
         end_processes(Path(folder))
-    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if left.lstat().st_uid == os.getuid() and pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+    scratch.sweep()
     return orphaned
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from runbook_lib import scratch
 from runbook_lib.run import processes
 from runbook_lib.run.cells import parameters_source
 
@@ -59,10 +60,9 @@ class FakeRuns:
     def newest(self) -> Path:
         return max(p.parent for p in self.base.glob("*/run.json"))
 
-    def kernel_files(self, pid: int) -> list[str]:
-        """What lies on disk of the kernels of run `pid`: connection files and sockets."""
-        folders = Path(tempfile.gettempdir()).glob(f"*-kernel-{pid}-*")
-        return [str(p) for folder in folders for p in folder.iterdir()]
+    def kernel_files(self) -> set[str]:
+        """The connection files and sockets of kernels, of whatever run, in the system's temporary folder."""
+        return {str(p) for p in Path(tempfile.gettempdir()).glob(f"{scratch.PREFIX}*/kernel*")}
 
     def left_over(self) -> list[psutil.Process]:
         return [p for folder in self.base.glob("*") for p in processes.processes_of(folder)]
