@@ -7,6 +7,7 @@ RunbookError
 │                           PermissionMissingError · NamespaceMissingError · ApplyRefusedError
 │                           FieldConflictError · ImmutableDriftError · PodNotReadyError
 │                           UpgradeFailedError · NotOursError · ClusterWaitError
+│                           ObjectMissingError
 ├── RegistryError           ReferenceFormatError · DockerConfigError · HelperMissingError
 │                           RegistryUnreachableError · RegistryTlsError · LoginRefusedError
 │                           AnonymousTokenError · PushDeniedError · RegistryAnswerError
@@ -132,6 +133,10 @@ class UpgradeFailedError(ClusterError):
 
 class NotOursError(ClusterError):
     """An object of this name exists but was not made by the runbook."""
+
+
+class ObjectMissingError(ClusterError):
+    """The API server answered 404 for one object: it is not there."""
 
 
 class ClusterWaitError(ClusterError):

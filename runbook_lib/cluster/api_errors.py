@@ -25,7 +25,9 @@ from runbook_lib.errors import (
     FieldConflictError,
     ImmutableDriftError,
     NamespaceMissingError,
+    ObjectMissingError,
     PermissionMissingError,
+    PodNotReadyError,
 )
 
 INSTALL = "01_install_pod.ipynb"
@@ -35,15 +37,12 @@ _RBAC = re.compile(
 )
 _CONFLICT = re.compile(r'conflicts? with "(?P<manager>[^"]+)"')
 _NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
+_UNKNOWN_TO_KUBELET = "pod does not exist"  # kubelet, pkg/kubelet/server/server.go
 _HANDSHAKE = re.compile(r"Handshake status (?P<code>\d{3})")
 _ROLE_REMEDY = (
     "have an administrator apply manifests/role.runbook.yaml in this namespace"
     " (to build only: role.build.yaml)"
 )
-
-
-class ObjectMissingError(ClusterError):
-    """The API server answered 404 for one object: it is not there."""
 
 
 @contextmanager
@@ -163,6 +162,13 @@ def _not_found(message: str, where: str) -> ClusterError:
             f"the namespace {namespace['name']} does not exist",
             where=where,
             remedy="set create_namespace, or name one that exists",
+            notebook=INSTALL,
+        )
+    if message.strip() == _UNKNOWN_TO_KUBELET:
+        return PodNotReadyError(
+            "its node does not know this Pod: the kubelet has just started, or the Pod is being deleted",
+            where=where,
+            remedy="wait some seconds and run it again; if it stays so, look at the node",
             notebook=INSTALL,
         )
     return ObjectMissingError(

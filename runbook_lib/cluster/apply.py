@@ -36,11 +36,16 @@ class Drift:
     @property
     def action(self) -> Action:
         """What it takes: create, nothing, an update in place, or a replacement."""
-        if self.live is None:
+        if self.live is None or self.is_going:
             return Action.CREATE
         if self.fixed:
             return Action.REPLACE
         return Action.UPDATE if self.found else Action.NONE
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the live object is being deleted (by an eviction, say): nothing can be built on it."""
+        return self.live is not None and bool(self.live["metadata"].get("deletionTimestamp"))
 
 
 def drift_of(cluster: Cluster, wanted: Json) -> Drift:
@@ -96,13 +101,16 @@ def apply_object(
     Raises:
         ImmutableDriftError: a field that cannot change differs and `allow_replace` is off.
         NotOursError, FieldConflictError, ApplyRefusedError, PermissionMissingError: from the server.
-        ClusterWaitError: the old object was not gone within `timeout` seconds.
+        ClusterWaitError: an object that is being deleted was not gone within `timeout` seconds.
     """
     drift = drift_of(cluster, wanted)
     kind, name = wanted["kind"], wanted["metadata"]["name"]
     where = objects.subject(cluster, kind, name)
     if drift.action is Action.NONE:
         return Action.NONE
+    if drift.is_going and drift.live is not None:
+        sink(Event(where, f"{where}: it is being deleted; waiting until it is gone, to make it anew"))
+        wait_gone(cluster, kind, name, drift.live["metadata"]["uid"], timeout, sink)
     if drift.action is Action.REPLACE and drift.live is not None:
         if not allow_replace:
             raise ImmutableDriftError(

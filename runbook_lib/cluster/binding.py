@@ -21,11 +21,16 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
-from runbook_lib.cluster.api_errors import ObjectMissingError, explained
+from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.bounded import bounded
 from runbook_lib.cluster.certificates import require_usable
 from runbook_lib.cluster.key_files import keep_in_memory
-from runbook_lib.errors import ClusterAuthError, ContextNotFoundError, MissingCredentialError
+from runbook_lib.errors import (
+    ClusterAuthError,
+    ContextNotFoundError,
+    MissingCredentialError,
+    ObjectMissingError,
+)
 from runbook_lib.settings import Settings
 
 FIELD_MANAGER = "buildkit-runbook"

@@ -17,7 +17,8 @@ from runbook_lib.cluster.pods import ExecResult, exec_in_pod
 from runbook_lib.errors import PodNotReadyError
 
 _VERSION = re.compile(r"BuildKit:\s+\S+\s+(\S+)")
-_SECONDS = 30.0
+_ANSWER = 15.0  # seconds for a question that the daemon answers from memory
+_WORK = 120.0  # seconds for what goes through its whole cache
 
 
 def workers(cluster: Cluster, pod: str) -> list[dict[str, object]]:
@@ -28,7 +29,7 @@ def workers(cluster: Cluster, pod: str) -> list[dict[str, object]]:
         ClusterError: no exec.
     """
     command = ["buildctl", "debug", "workers", "--format", "{{json .}}"]
-    answer = _run(cluster, pod, command)
+    answer = _run(cluster, pod, command, _ANSWER)
     where = objects.subject(cluster, "Pod", pod)
     try:
         found = json.loads(answer.stdout)
@@ -50,7 +51,8 @@ def version(cluster: Cluster, pod: str) -> str:
     Raises:
         PodNotReadyError: buildctl fails in the Pod.
     """
-    match = _VERSION.search(_run(cluster, pod, ["buildctl", "debug", "info"]).stdout.decode(errors="replace"))
+    answer = _run(cluster, pod, ["buildctl", "debug", "info"], _ANSWER)
+    match = _VERSION.search(answer.stdout.decode(errors="replace"))
     return match[1] if match else ""
 
 
@@ -74,7 +76,7 @@ def prune(cluster: Cluster, pod: str) -> list[dict[str, Any]]:
 
 def _listed(cluster: Cluster, pod: str, command: list[str]) -> list[dict[str, Any]]:
     """The records that `command` prints: as one list (`du`) or one after the other (`prune`), or none."""
-    text = _run(cluster, pod, command).stdout.decode(errors="replace").strip()
+    text = _run(cluster, pod, command, _WORK).stdout.decode(errors="replace").strip()
     try:
         values = [json.loads(line) for line in text.splitlines()]
     except ValueError as e:
@@ -88,8 +90,8 @@ def _listed(cluster: Cluster, pod: str, command: list[str]) -> list[dict[str, An
     return [r for r in flat if isinstance(r, dict)]
 
 
-def _run(cluster: Cluster, pod: str, command: list[str]) -> ExecResult:
-    answer = exec_in_pod(cluster, pod, command, _SECONDS)
+def _run(cluster: Cluster, pod: str, command: list[str], seconds: float) -> ExecResult:
+    answer = exec_in_pod(cluster, pod, command, seconds)
     if answer.code != 0:
         said = answer.stderr.decode(errors="replace").strip()[-400:]
         raise PodNotReadyError(

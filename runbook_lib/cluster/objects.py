@@ -7,9 +7,9 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from runbook_lib.cluster.api_errors import ObjectMissingError, explained
+from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster
-from runbook_lib.errors import NamespaceMissingError
+from runbook_lib.errors import NamespaceMissingError, ObjectMissingError
 
 Json = dict[str, Any]
 PATHS = {

@@ -19,7 +19,7 @@ from runbook_lib.cluster.labels import CONTAINER, selector
 from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError
 from runbook_lib.settings import Settings
 
-_HANDSHAKE = 30.0  # seconds; the API server itself gives up on a silent kubelet after that
+_HANDSHAKE = 20.0  # seconds; a silent API server or kubelet shall be an error within half a minute
 _SLICE = 0.5  # seconds between looks at the clock while a command is silent
 
 

@@ -9,10 +9,10 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fault import MIDDLES, Fault, Scene
 from healing import heal
 from leaks import leaks_of
 from runner import Running
-from table import Fault, Scene
 from world import World
 
 from runbook_lib import errors
@@ -62,6 +62,8 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> 
         heal(world, step, **scene.overrides)
         world.undo(step)
         world.begin(number)
+        if phase == "push":
+            _slow_uploads(world)
         _struck_run(world, number, result, fault, scene)
     heal(world, step, **scene.overrides_after)
     again = Result(step, phase, fault.name)
@@ -88,19 +90,32 @@ def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: 
         process.kill()
     if result.outcome == "typed error" and result.seconds > DETECTION + fault.undetectable:
         result.outcome = "late error"
-    if result.outcome == "proven" and result.step == "test_push" and not is_served(world, number):
+    if result.outcome == "proven" and _is_false(world, number, result, fault):
         result.outcome = "false success"
+
+
+def _slow_uploads(world: World) -> None:
+    """So that there is a middle to strike in: a push of these small images takes 40 ms."""
+    with world.admin as admin:
+        admin.add_fault("latency", milliseconds=400, method="PATCH")
+
+
+def _begins(step: str, phase: str, entry: dict[str, Any]) -> bool:
+    """Whether a journal's entry says that the phase begins; the middles of a build in BuildKit's words."""
+    if phase in MIDDLES:
+        words = {"RUN": "RUN echo round", "push": "pull,push token"}[phase]
+        return entry.get("kind") == "event" and words in str(entry["data"].get("message"))
+    return (entry.get("step"), entry.get("phase"), entry.get("kind")) == (step, phase, "started")
 
 
 def _phase_begins(world: World, number: int, step: str, phase: str, process: Running) -> bool:
     journal = world.run_dir(number) / "journal.jsonl"
-    wanted = (step, phase, "started")
     with journal.open("rb") as file:
         file.seek(0, 2)
         while process.poll() is None:
             for line in file.readlines():
                 entry = json.loads(line) if line.endswith(b"}\n") else {}
-                if (entry.get("step"), entry.get("phase"), entry.get("kind")) == wanted:
+                if _begins(step, phase, entry):
                     return True
             time.sleep(0.005)
     return False
@@ -138,6 +153,11 @@ def _end(world: World, number: int, process: Running, limit: float, result: Resu
         result.said = out[-1500:]
 
 
+def _is_false(world: World, number: int, result: Result, fault: Fault) -> bool:
+    unproven = result.step == "test_push" and not is_served(world, number)
+    return unproven or (fault.must_fail and result.struck)
+
+
 def is_served(world: World, number: int) -> bool:
     """Whether distribution itself, behind the double, has the tag; the journal has the digest."""
     values = world.parameters(number)
@@ -145,14 +165,5 @@ def is_served(world: World, number: int) -> bool:
     for line in (world.run_dir(number) / "journal.jsonl").read_text().splitlines():
         entry = json.loads(line)
         facts |= entry["data"] if entry["kind"] == "fact" else {}
-    link = tag_folder(world, values["tags"][0]) / "current" / "link"
+    link = world.tag_folder(values["tags"][0]) / "current" / "link"
     return link.exists() and link.read_text().strip() == facts.get("pushed_digest")
-
-
-def tag_folder(world: World, tag: str) -> Any:  # noqa: ANN401
-    """Where distribution keeps a tag of the cases' repository."""
-    repositories = world.layout.data / "registry" / "docker" / "registry" / "v2" / "repositories"
-    return repositories / world.parameters(0)["repository"] / "_manifests" / "tags" / tag
-
-
-__all__ = ["GOOD", "LIMIT", "Result", "heal", "is_served", "run_case"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import Any
 
-from table import STEPS
+from fault import STEPS
 from world import World, resume
 
 from sandbox.errors import SandboxError
 
 _LIMIT = 90.0
 _ATTEMPTS = 3
+_KUBELET = 10.0
 _ALL = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
 
 
@@ -25,6 +27,7 @@ def heal(world: World, upto: str, **overrides: Any) -> None:  # noqa: ANN401
     shaken = not world.is_well()
     if shaken:
         _up(world)
+        _wait_for_kubelet(world)
     with world.admin as admin:
         admin.reset()
     registry = str(world.parameters(0, **overrides)["registry"])
@@ -34,6 +37,13 @@ def heal(world: World, upto: str, **overrides: Any) -> None:  # noqa: ANN401
         is_there = not shaken and world.builder_answers() if step == "install_pod" else None
         if not (world.stands(step, registry) if is_there is None else is_there):
             _redo(world, step, overrides)
+
+
+def _wait_for_kubelet(world: World) -> None:
+    """A kubelet that has just started says of Pods that run that they do not exist; bounded, and no proof."""
+    deadline = time.monotonic() + _KUBELET
+    while time.monotonic() < deadline and world.has_builder() and not world.builder_answers():
+        time.sleep(0.5)
 
 
 def _up(world: World) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from canaries import forms_of, hits
 from world import World
 
-_BELONGS = ("docker_config/config.json: auth", "docker_config/config.json.bak: auth")
+_BELONGS = ("docker_config/config.json: auth", "docker_config/config.json.buildkit-runbook.bak: auth")
 _LOOK = 0.3  # seconds between two looks at all processes
 
 

@@ -22,9 +22,10 @@ import platformdirs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the canaries are shared with other tests
 
+from fault import STEPS, Fault
 from harness import Result, run_case
 from leaks import ProcessWatch, leaks_in_logs
-from table import STEPS, Fault, cases
+from table import cases
 from world import World
 
 RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"

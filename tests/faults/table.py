@@ -5,54 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+from fault import MIDDLES, PHASES, STEPS, Fault, Scene
+from scenes import SCENES
 from world import World
 
-STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
-PHASES = ("check", "apply", "verify")
 _COMPONENTS = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
 _PROGRAMS = {"kubectl": ("fetch_buildctl", "test_push"), "buildctl": ("fetch_buildctl", "test_push")}
 _REGISTRY_STEPS = ("configure_auth", "test_push")
-
-
-@dataclass
-class Scene:
-    """What a case needs around it: parameters for the struck run and for the rerun, variables at its exec.
-
-    `runner` is the pid of the step; `tool` what the scene's own fault strikes with.
-    """
-
-    overrides: dict[str, Any] = field(default_factory=dict)
-    overrides_after: dict[str, Any] = field(default_factory=dict)
-    preload: dict[str, str] | None = None
-    tool: Any = None
-    runner: int = 0
-
-
-@contextmanager
-def _plain(_world: World, _case: int) -> Iterator[Scene]:
-    yield Scene()
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`strike(world, case number, scene)` returns True once it has struck.
-
-    `steps` are those it can matter to. `scene(world, case number)` sets the scene, and takes it away with all
-    that was struck there. `undetectable`: seconds for which nobody can tell the fault from a slow world.
-    """
-
-    name: str
-    strike: Callable[[World, int, Scene], bool]
-    steps: tuple[str, ...] = STEPS
-    phases: tuple[str, ...] = field(default=PHASES)
-    scene: Callable[[World, int], AbstractContextManager[Scene]] = _plain
-    undetectable: float = 0.0
 
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> bool:
@@ -71,14 +33,14 @@ def _to_component(component: str, number: signal.Signals) -> Fault:
     steps = _REGISTRY_STEPS if component in ("registry", "distribution") else STEPS
     if component == "buildkitd":
         steps = ("fetch_buildctl", "test_push")
-    return Fault(f"{number.name} {component}", strike, steps)
+    return Fault(f"{number.name} {component}", strike, steps, (*PHASES, *MIDDLES))
 
 
 def _to_program(program: str, number: signal.Signals) -> Fault:
     def strike(world: World, case: int, _scene: Scene) -> bool:
         return _signal(world.children(case, program), number)
 
-    phases = ("apply",) if number == signal.SIGSTOP else PHASES
+    phases = ("apply", *MIDDLES) if number == signal.SIGSTOP else (*PHASES, *MIDDLES)
     return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], phases)
 
 
@@ -120,14 +82,16 @@ def _of_registry(name: str, kind: str, phases: tuple[str, ...] = PHASES, **actio
 FAULTS: tuple[Fault, ...] = (
     *(_to_component(c, s) for c in _COMPONENTS for s in (signal.SIGKILL, signal.SIGSTOP)),
     *(_to_program(p, s) for p in _PROGRAMS for s in (signal.SIGKILL, signal.SIGSTOP)),
-    Fault("SIGKILL the runbook itself", _runner),
+    Fault("SIGKILL the runbook itself", _runner, STEPS, (*PHASES, *MIDDLES)),
     Fault(
         "pod deleted by force",
         _delete_pod,
         ("install_pod", "fetch_buildctl", "test_push"),
-        ("apply", "verify"),
+        ("apply", "verify", *MIDDLES),
     ),
-    Fault("pod evicted", _evict, ("install_pod", "fetch_buildctl", "test_push"), ("apply", "verify")),
+    Fault(
+        "pod evicted", _evict, ("install_pod", "fetch_buildctl", "test_push"), ("apply", "verify", *MIDDLES)
+    ),
     _of_registry("registry answers 401", "status", status=401),
     _of_registry("registry answers 403", "status", status=403),
     _of_registry("registry answers 429 with Retry-After", "status", status=429, retry_after=1),
@@ -137,14 +101,19 @@ FAULTS: tuple[Fault, ...] = (
     _of_registry("registry cuts uploads after 100 bytes", "cut", ("apply",), side="request", after_bytes=100),
     _of_registry("registry is a black hole", "black_hole", seconds=60),
     _of_registry("registry is 200 ms away", "latency", milliseconds=200),
-    _of_registry("registry hands out expired tokens", "expired_token"),
+    _of_registry("registry hands out expired tokens", "expired_token", (*PHASES, "push")),
     _of_registry(
         "registry corrupts blobs on their way in", "corrupt", ("apply",), side="request", method="PATCH"
     ),
     _of_registry("registry names a wrong digest", "wrong_digest", ("apply", "verify"), path="/manifests/"),
+    _of_registry("registry answers 429 in mid-push", "status", ("push",), status=429, retry_after=1, times=2),
+    _of_registry("registry answers 503 in mid-push", "status", ("push",), status=503, times=6),
+    _of_registry("registry answers 401 in mid-push", "status", ("push",), status=401),
+    _of_registry("registry cuts an upload in mid-push", "cut", ("push",), side="request", after_bytes=100),
+    *SCENES,
 )
 
 
 def cases(steps: tuple[str, ...] = STEPS) -> list[tuple[str, str, Fault]]:
     """Every (step, phase, fault)."""
-    return [(s, p, f) for s in steps for f in FAULTS if s in f.steps for p in f.phases]
+    return [(s, p, f) for s in steps for f in FAULTS if s in f.steps for p in f.phases_of(s)]

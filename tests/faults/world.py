@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterable
 from functools import cached_property
@@ -61,6 +62,27 @@ class World:
         """The secret of the login."""
         return self.layout.admin_token.read_text().strip()
 
+    @cached_property
+    def proxied_registry(self) -> str:
+        """host:port where a scene's proxy may stand before the registry, for the node and for us."""
+        host = self.env["REGISTRY"].rpartition(":")[0]
+        with socket.create_server((host, 0)) as free:
+            return f"{host}:{free.getsockname()[1]}"
+
+    def tag_folder(self, tag: str) -> Path:
+        """Where distribution keeps a tag of the cases' repository."""
+        repository = self._storage / "repositories" / self.parameters(_BASE)["repository"]
+        return repository / "_manifests" / "tags" / tag
+
+    def blob(self, digest: str) -> Path:
+        """Where distribution keeps a blob."""
+        name = digest.removeprefix("sha256:")
+        return self._storage / "blobs" / "sha256" / name[:2] / name / "data"
+
+    @property
+    def _storage(self) -> Path:
+        return self.layout.data / "registry" / "docker" / "registry" / "v2"
+
     @property
     def admin(self) -> Admin:
         return Admin(self.env["DOUBLE_ADMIN"])
@@ -95,6 +117,10 @@ class World:
         """Whether all daemons run, the node is Ready and the registry takes the login."""
         return read_status(self.layout).healthy
 
+    def has_builder(self) -> bool:
+        """Whether there is a builder, whatever its state."""
+        return self.kubectl("-n", self.namespace, "get", "pod", "buildkitd", check=False).returncode == 0
+
     def builder_answers(self) -> bool:
         """Whether the daemon in a Ready pod answers."""
         words = ("-n", self.namespace, "get", "pod", "buildkitd", "-o", "jsonpath={.status.conditions}")
@@ -107,7 +133,9 @@ class World:
     def parameters(self, number: int, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
         values: dict[str, Any] = {name: self.env[name.upper()] for name in _NAMES}
-        values |= {"mirrors": json.loads(self.env["MIRRORS"]), "namespace": self.namespace, **_LIMITS}
+        # A builder trusts the authority of all its mirrors: so it trusts the proxy, too.
+        values["mirrors"] = {**json.loads(self.env["MIRRORS"]), "proxied.invalid": [self.proxied_registry]}
+        values |= {"namespace": self.namespace, **_LIMITS}
         values |= {name: str(self.folder / name) for name in ("docker_config", "bin_dir")}
         values |= {"context_dir": str(self.folder / "context"), "build_args": {"ROUND": str(number)}}
         values |= {"repository": "sandboxns/faults/hello", "tags": [f"n{number}"]}

@@ -8,6 +8,7 @@ import pytest
 
 from runbook_lib.errors import LoginRefusedError, RegistryAnswerError, RegistryUnreachableError
 from runbook_lib.findings import Findings, Status
+from runbook_lib.registry import read_back
 from runbook_lib.registry.cache_probe import CACHE_CONFIG, probe
 from runbook_lib.registry.login import prove_login
 from runbook_lib.registry.read_back import prove_push
@@ -100,6 +101,27 @@ def test_a_missing_blob_is_named(lab: Lab, client: MakeClient) -> None:
     with lab.admin.fault("status", status=404, code="BLOB_UNKNOWN", method="HEAD", path="/blobs/"):
         found = prove_push(client(), Reference(lab.host, REPOSITORY, "holes"), digest)
     assert "does not have it" in failures(found)
+
+
+@pytest.mark.parametrize("kind", ["corrupt", "status"])
+def test_a_blob_that_is_there_only_by_word_is_named(lab: Lab, client: MakeClient, kind: str) -> None:
+    digest = push(lab, "word")
+    keys = {"status": 404} if kind == "status" else {}
+    with lab.admin.fault(kind, method="GET", path="/blobs/", **keys):
+        found = prove_push(client(), Reference(lab.host, REPOSITORY, "word"), digest)
+    assert [f.subject.split()[0] for f in found if f.status is Status.FAIL] == ["blob", "blob"]
+    assert kind == "status" or "do not hash" in failures(found)
+
+
+def test_of_a_large_blob_the_end_is_read(
+    lab: Lab, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_back, "_WHOLE", 0)
+    digest = push(lab, "large")
+    reference = Reference(lab.host, REPOSITORY, "large")
+    assert [f.message for f in prove_push(client(), reference, digest)][-1].endswith("its end read")
+    with lab.admin.fault("status", status=416, method="GET", path="/blobs/"):
+        assert "its end is not served" in failures(prove_push(client(), reference, digest))
 
 
 @pytest.mark.parametrize(("refuse", "accepted"), [(True, False), (False, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -198,6 +199,23 @@ def test_a_deployment_is_updated_by_its_controller(site: Site) -> None:
     pod = site.live("pod", str(step.journal.look_up("builder_pod")))
     assert pod["spec"]["containers"][0]["resources"]["requests"] == {"memory": "32Mi"}
     site.kubectl("delete", "deployment", "rolled", "--wait=false")
+
+
+def test_a_pod_that_is_being_deleted_is_waited_for_and_made_anew(site: Site) -> None:
+    step = site.step(InstallPod, name="going")
+    step.apply()
+    old = site.live("pod", "going")["metadata"]["uid"]
+    hold = '{"metadata": {"finalizers": %s}}'
+    site.kubectl("patch", "pod", "going", "-p", hold % '["example.com/hold"]')
+    site.kubectl("delete", "pod", "going", "--wait=false", "--grace-period=1")
+    assert [c.action for c in step.plan().changes][-1] is Action.CREATE
+    release = ("patch", "pod", "going", "-p", hold % "null")
+    timer = threading.Timer(2.0, site.kubectl, release)
+    timer.start()
+    assert step.apply().passed
+    timer.join()
+    assert step.verify().passed
+    assert site.live("pod", "going")["metadata"]["uid"] != old
 
 
 def test_somebody_elses_pod_is_left_alone(site: Site) -> None:

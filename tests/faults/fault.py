@@ -1,0 +1,56 @@
+"""What a fault is, and the scene it is struck in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from world import World
+
+STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
+PHASES = ("check", "apply", "verify")
+MIDDLES = ("RUN", "push")  # of what test_push applies
+
+
+@dataclass
+class Scene:
+    """What a case needs around it: parameters for the struck run and for the rerun, variables at its exec.
+
+    `runner` is the pid of the step; `tool` what the scene's own fault strikes with.
+    """
+
+    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides_after: dict[str, Any] = field(default_factory=dict)
+    preload: dict[str, str] | None = None
+    tool: Any = None
+    runner: int = 0
+
+
+@contextmanager
+def _plain(_world: World, _case: int) -> Iterator[Scene]:
+    yield Scene()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike(world, case number, scene)` returns True once it has struck.
+
+    `steps` are those it can matter to; of `phases`, those in the middle of a build are test_push's.
+    `scene(world, case number)` sets the scene, and takes it away with all that was struck there.
+    `undetectable`: seconds for which nobody can tell the fault from a slow world. `must_fail`: a step that
+    calls itself proven has not looked.
+    """
+
+    name: str
+    strike: Callable[[World, int, Scene], bool]
+    steps: tuple[str, ...] = STEPS
+    phases: tuple[str, ...] = field(default=PHASES)
+    scene: Callable[[World, int], AbstractContextManager[Scene]] = _plain
+    undetectable: float = 0.0
+    must_fail: bool = False
+
+    def phases_of(self, step: str) -> tuple[str, ...]:
+        """The phases in which it is struck at `step`."""
+        return tuple(p for p in self.phases if step == "test_push" or p not in MIDDLES)
