@@ -11,6 +11,7 @@ import ipywidgets as w
 from runbook_lib.settings import Settings
 from runbook_lib.ui.choices import Choices
 from runbook_lib.ui.markup import esc
+from runbook_lib.ui.said import said
 from runbook_lib.ui.texts import t
 
 
@@ -55,7 +56,9 @@ class Field:
 
     def _show(self) -> None:
         fault = self._choices.faults.get(self.name, "")
-        text = f'<span class="bkr-fault" role="alert">✗ {esc(fault)}</span>' if fault else esc(self._help)
+        text = (
+            f'<span class="bkr-fault" role="alert">✗ {esc(said(fault))}</span>' if fault else esc(self._help)
+        )
         self._note.value = text
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runbook_lib.progress import Event
 from runbook_lib.ui.markup import esc
+from runbook_lib.ui.said import said
 from runbook_lib.ui.texts import t
 
 _LOG_LINES = 400
@@ -42,13 +43,15 @@ class Live:
 
     def take(self, event: Event) -> None:
         """An event from a step; thread-safe."""
+        of_build = event.key.startswith(_VERTEX)
+        message = event.message if of_build else said(event.message)
         with self._lock:
             if not event.total or event.done:
-                self._log.append(event.message)
-            if event.total or (event.key.startswith(_VERTEX) and not event.key.endswith("/log")):
-                self._rows[event.key] = _Row(event.message, event.current, event.total, event.done)
+                self._log.append(message)
+            if event.total or (of_build and not event.key.endswith("/log")):
+                self._rows[event.key] = _Row(message, event.current, event.total, event.done)
             else:
-                self._now = event.message
+                self._now = message
             self.changed = True
 
     def settle(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runbook_lib.redaction import redact
+from runbook_lib.ui.said import said
 from runbook_lib.ui.texts import t
 
 _MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "blocked": "⏸", "skip": "–", "run": "●", "none": "○"}
@@ -36,8 +37,8 @@ def findings(items: Iterable[Mapping[str, str]]) -> str:
     for f in items:
         more = f'<div class="bkr-seen">{esc(f["evidence"])}</div>' if f.get("evidence") else ""
         if f.get("remedy") and f.get("status") not in ("ok", "skip"):
-            more += f'<div class="bkr-remedy"><b>{esc(t("Remedy"))}:</b> {esc(f["remedy"])}</div>'
-        text = f"<b>{esc(f.get('subject', ''))}</b> {esc(f.get('message', ''))}"
+            more += f'<div class="bkr-remedy"><b>{esc(t("Remedy"))}:</b> {esc(said(f["remedy"]))}</div>'
+        text = f"<b>{esc(said(f.get('subject', '')))}</b> {esc(said(f.get('message', '')))}"
         rows.append(f'<li>{chip(str(f.get("status")))}<div class="bkr-found">{text}{more}</div></li>')
     return f'<ul class="bkr-findings">{"".join(rows)}</ul>'
 
@@ -46,7 +47,7 @@ def changes(items: Iterable[Mapping[str, Any]]) -> str:
     """What a plan would change, as coloured diffs."""
     parts = []
     for c in items:
-        title = f"<b>{esc(t(str(c.get('action'))))}</b> <code>{esc(c.get('subject', ''))}</code>"
+        title = f"<b>{esc(t(str(c.get('action'))))}</b> <code>{esc(said(c.get('subject', '')))}</code>"
         parts.append(f'<div class="bkr-change">{title}{diff(str(c.get("diff", "")))}</div>')
     return "".join(parts) or f"<p>{esc(t('Nothing would change.'))}</p>"
 
@@ -56,16 +57,24 @@ def diff(text: str) -> str:
     if not text.strip():
         return ""
     lines = "".join(
-        f'<span class="bkr-{_DIFF.get(line[:1], "same")}">{esc(line) or "&nbsp;"}</span>'
+        f'<span class="bkr-{_DIFF.get(line[:1], "same")}">{esc(_line(line)) or "&nbsp;"}</span>'
         for line in text.splitlines()
     )
     return f'<pre class="bkr-diff" tabindex="0" role="group" aria-label="{esc(t("changes"))}">{lines}</pre>'
 
 
+def _line(text: str) -> str:
+    """A line of a diff as it is; a sentence among them (`!`: a warning) in the reader's language."""
+    if text[:1] == "!":
+        return "!" + said(text[1:])
+    return text if text[:1] in ("+", "-", "@", " ", "") else said(text)
+
+
 def failure(error: Mapping[str, str], evidence: str = "") -> str:
     """What went wrong, where, what was seen, and what to do now."""
-    rows = [(t("What happened"), error.get("what", "")), (t("Where"), error.get("where", ""))]
-    rows += [(t("What was seen"), evidence), (t("Remedy"), error.get("remedy", ""))]
+    what, where, remedy = (said(error.get(k, "")) for k in ("what", "where", "remedy"))
+    rows = [(t("What happened"), what), (t("Where"), where)]
+    rows += [(t("What was seen"), evidence), (t("Remedy"), remedy)]
     body = "".join(f"<dt>{esc(k)}</dt><dd>{esc(v)}</dd>" for k, v in rows if v)
     return f'<div class="bkr-failure" role="alert"><dl>{body}</dl></div>'
 

@@ -20,14 +20,20 @@ from babel.messages.pofile import read_po
 FOLDER = Path(__file__).parent / "locale"
 _LAB_SETTING = ("lab", "user-settings", "@jupyterlab", "translation-extension", "plugin.jupyterlab-settings")
 _current: gettext.NullTranslations = gettext.NullTranslations()
+_language = "en"
 
 
 def use(language: str = "") -> str:
     """Switch to `language` (en, zh_CN), or to JupyterLab's or the system's; returns what was chosen."""
-    global _current  # noqa: PLW0603
+    global _current, _language
     chosen = _known(language) or _known(_of_lab()) or _known(_of_system()) or "en"
-    _current = _catalogue(chosen)
+    _current, _language = _catalogue(chosen), chosen
     return chosen
+
+
+def current() -> str:
+    """The language in use."""
+    return _language
 
 
 def t(text: str, **values: object) -> str:
