@@ -27,7 +27,7 @@ $(STAMP): requirements.txt requirements-dev.txt requirements-uv.txt pyproject.to
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-uv.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
 	touch $@
 

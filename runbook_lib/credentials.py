@@ -91,9 +91,9 @@ class CredentialReference:
         value = value.removesuffix("\n").removesuffix("\r")
         if not value:
             raise MissingCredentialError("it is empty", where=str(self), remedy="put the auth token there")
-        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        if not value.isprintable():  # also a byte order mark and the like, which no token has
             raise MalformedCredentialError(
-                "the value holds a line break or another control character",
+                "the value holds a line break or another control character or invisible mark",
                 where=str(self),
                 remedy="store the token alone, on one line (OCI auth tokens break on stray newlines)",
             )

@@ -69,11 +69,19 @@ def registry_host(value: str) -> str:
     return value
 
 
+def canonical_host(value: str) -> str:
+    """One spelling for one registry: lower case, and docker.io for Docker Hub's other names."""
+    host = value.lower()
+    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
+
+
 def _split_port(value: str) -> tuple[str, str | None]:
     if value.startswith("["):
         host, bracket, rest = value.partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise ValueError(f"the registry host {value!r} has an unclosed or misplaced '['")
+        if ":" not in host or "%" in host:
+            raise ValueError(f"the registry host {value!r} has brackets, but no plain IPv6 address in them")
         return host[1:], rest[1:] if rest else None
     if value.count(":") > 1:
         raise ValueError(f"the registry host {value!r} looks like IPv6; write it in brackets, [::1]:5000")

@@ -276,9 +276,12 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _together(self) -> Settings:
         hosts = [r.registry for r in self.more_registries] + ([self.registry] if self.registry else [])
-        twice = sorted({h for h in hosts if hosts.count(h) > 1})
+        same = [names.canonical_host(h) for h in hosts]
+        twice = sorted(h for h, one in zip(hosts, same, strict=True) if same.count(one) > 1)
         if twice:
-            raise ValueError(f"the registry {twice[0]} is given twice; one entry per host")
+            raise ValueError(
+                f"the registry {twice[0]} is given twice in registry and more_registries; one entry per host"
+            )
         changing = [n for n in ("upgrade_to", "probe_run", "probe_modes", "prune") if getattr(self, n)]
         if self.look_only and changing:
             raise ValueError(f"look_only does not go with {changing[0]}, which does more than look")

@@ -25,6 +25,7 @@ PROFILE_VARIABLE = "RUNBOOK_PROFILE"
 _INJECTED = "# Parameters"  # first line of the cell that papermill injects
 _LITERALS = (str, int, float, bool, list, dict, type(None))
 _MOST_BYTES = 1_000_000
+_MOST_DEPTH = 20
 
 
 def default_of(name: str) -> Any:  # noqa: ANN401
@@ -84,7 +85,7 @@ def from_yaml(path: Path) -> dict[str, Any]:
             raise ProfileError(
                 "the file is larger than 1 MB", where=str(path), remedy="give a profile of parameters"
             )
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+        if _has_alias(text):
             raise ProfileError("YAML aliases are not accepted", where=str(path), remedy="write the value out")
         values = yaml.safe_load(text)
     except OSError as e:
@@ -103,6 +104,28 @@ def from_yaml(path: Path) -> dict[str, Any]:
         )
     refuse_unknown(values)
     return values
+
+
+def _has_alias(text: str | bytes) -> bool:
+    """True for YAML with aliases: a few lines of them stand for more values than any memory holds.
+
+    Raises:
+        ValueError: it is nested deeper than any parameter; the parser's time grows with its square.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            return True
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise ValueError("nested too deeply")
+    return False
+
+
+def _loaded(text: str) -> Any:  # noqa: ANN401
+    if _has_alias(text):
+        raise ValueError("an alias")
+    return yaml.safe_load(text)
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -138,8 +161,8 @@ def from_text(name: str, text: str) -> Any:  # noqa: ANN401
             stripped = text.strip()
             if kind is list and not stripped.startswith(("[", "-")):
                 return [part.strip() for part in stripped.split(",") if part.strip()]
-            return yaml.safe_load(stripped)
-    except (KeyError, ValueError, yaml.YAMLError):
+            return _loaded(stripped)
+    except (KeyError, ValueError, RecursionError, yaml.YAMLError):
         shown = getattr(kind, "__name__", str(kind))
         raise InvalidParameterError(
             f"the text is not a {shown}", where=f"parameter {name}", remedy=_remedy((name,))

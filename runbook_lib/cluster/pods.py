@@ -56,6 +56,16 @@ def is_ready(pod: objects.Json) -> bool:
     return started and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def image_of_pod(pod: objects.Json) -> tuple[str, str]:
+    """(image as asked for, imageID that runs) of the first container; "" where the Pod does not tell.
+
+    Runtimes differ: containerd names the digest that was pulled, CRI-O may name the platform's manifest.
+    """
+    asked = str(pod["spec"]["containers"][0].get("image", ""))
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    return asked, str(statuses[0].get("imageID", "")).removeprefix("docker-pullable://")
+
+
 def builder_pod(cluster: Cluster, settings: Settings) -> str:
     """The name of the running, Ready builder Pod.
 

@@ -123,9 +123,9 @@ def check_username(flavor: Flavor, username: str) -> None:
             where="parameter registry_username",
             remedy="give the registry's user name",
         )
-    if ":" in username or any(ord(c) < 32 or ord(c) == 127 for c in username):
+    if ":" in username or not username.isprintable():
         raise InvalidParameterError(
-            "the user name holds a colon or a control character",
+            "the user name holds a colon or a control or invisible character",
             where="parameter registry_username",
             remedy="give the user name alone; the token goes into registry_credential, by reference",
         )

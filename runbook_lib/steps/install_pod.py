@@ -10,7 +10,7 @@ from runbook_lib.cluster import daemon, objects, precheck
 from runbook_lib.cluster.apply import drift_of, plan_object
 from runbook_lib.cluster.bring_up import bring_up
 from runbook_lib.cluster.manifest import namespace_of, render
-from runbook_lib.cluster.pods import builder_pod
+from runbook_lib.cluster.pods import builder_pod, image_of_pod
 from runbook_lib.errors import NamespaceMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
@@ -104,10 +104,33 @@ class InstallPod(Step):
         version = daemon.version(self.cluster, pod)
         status = Status.OK if version else Status.WARN
         found.append(Finding(status, "buildkitd", f"version {version or 'not stated'}"))
+        asked, running = image_of_pod(
+            objects.read(self.cluster, "Pod", pod) or {"spec": {"containers": [{}]}}
+        )
+        found.append(_image(asked, running))
         self.journal.fact(
-            self.name, builder_pod=pod, builder_namespace=self.settings.namespace, daemon_version=version
+            self.name,
+            builder_pod=pod,
+            builder_namespace=self.settings.namespace,
+            daemon_version=version,
+            builder_image=asked,
+            builder_image_id=running,
         )
         return Findings(found)
+
+
+def _image(asked: str, running: str) -> Finding:
+    """What runs, by digest: a tag may be moved, so it says how to hold on to this very image."""
+    digest = running.rpartition("@")[2]
+    if not digest.startswith("sha256:"):
+        return Finding(Status.WARN, "image", f"{asked} runs; the node does not tell its digest", running)
+    if "@" in asked:
+        same = asked.endswith(digest)
+        said = "the digest asked for runs" if same else f"the node names {digest} for it"
+        return Finding(Status.OK, "image", said, running)
+    name, tag = asked.rpartition(":")[::2]
+    keep = f"; image={name if '/' not in tag else asked}@{digest} keeps to it" if "@" in running else ""
+    return Finding(Status.OK, "image", f"{asked} runs{keep}", running)
 
 
 def _platforms(workers: list[dict[str, object]]) -> list[str]:

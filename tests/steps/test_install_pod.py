@@ -70,6 +70,10 @@ def test_the_builder_with_defaults_is_ready_and_answers(installed: Installed, si
     said = str(installed.verify)
     assert "answers with 1 worker" in said
     assert "version v0.34.2" in said
+    live = site.live("pod", "buildkitd")["status"]["containerStatuses"][0]["imageID"]
+    assert installed.step.journal.look_up("builder_image_id") == live
+    assert live.rpartition("@")[2].startswith("sha256:")
+    assert live in said
     container = site.live("pod", "buildkitd")["spec"]["containers"][0]
     assert container["image"] == DEFAULT_IMAGE
     assert container["securityContext"] == {"privileged": True}
