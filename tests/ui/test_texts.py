@@ -89,6 +89,21 @@ def test_the_lab_decides_before_the_system(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("step", CATALOG)
+def test_every_sentence_of_the_story_stands_in_the_notebook(step: str) -> None:
+    notebook = json.loads((REPOSITORY_ROOT / "notebooks" / CATALOG[step].notebook).read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"]
+    prose = _plain("\n".join(cells))
+    sentences = [one for part in NARRATIVES[step] for line in part for one in re.split(r"(?<=\.)\s", line)]
+    assert len(sentences) > 5
+    assert [one for one in sentences if one not in prose] == []
+
+
+def _plain(text: str) -> str:
+    """Markdown without the marks of links, code and emphasis; one space between words."""
+    return " ".join(re.sub(r"[`*]", "", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)).split())
+
+
+@pytest.mark.parametrize("step", CATALOG)
 def test_every_step_tells_its_story_in_both_languages(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Secrets that other tests of this process learnt may be ordinary words, which would be blanked here.
     monkeypatch.setattr(redaction, "_known", set())
