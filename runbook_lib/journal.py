@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from runbook_lib.errors import JournalError
 from runbook_lib.redaction import redact
 
 FILE_NAME = "journal.jsonl"
+SET_ASIDE = "journal.old.jsonl"
+MOST_BYTES = 4 << 20  # of the journal that notebooks and the guided page share; a headless run has its own
+_KEPT = 300  # entries that a journal begins anew with, beside the facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,58 @@ class Journal:
         entry = Entry(datetime.now(UTC).isoformat(timespec="milliseconds"), step, phase, kind, data)
         record = {"time": entry.time, "step": step, "phase": phase, "kind": kind, "data": data}
         line = redact(json.dumps(record, ensure_ascii=False, default=str)) + "\n"
+        self._append(line)
+        return entry
+
+    def trim(self, most: int = MOST_BYTES) -> None:
+        """Begin anew where the file has more than `most` bytes: all facts and the newest entries go on.
+
+        The old file stays as SET_ASIDE until the next time. Events, which are most of a journal, stay there.
+
+        Raises:
+            JournalError: the file cannot be read, set aside or written.
+        """
         try:
+            if self.path.stat().st_size <= most:
+                return
+        except FileNotFoundError:
+            return
+        entries = [e for e in self.entries() if e.kind != "event"]
+        facts = [e for e in entries if e.kind == "fact"]
+        merged: dict[str, dict[str, Any]] = {}
+        for fact in facts:
+            for name, value in fact.data.items():
+                for others in merged.values():
+                    others.pop(name, None)
+                merged.setdefault(fact.step, {})[name] = value
+        newest = [e for e in entries if e.kind != "fact"][-_KEPT:]
+        records = [
+            Entry(facts[-1].time, step, "apply", "fact", data) for step, data in merged.items() if data
+        ]
+        with self._explained():
+            self.path.replace(self.path.with_name(SET_ASIDE))
+        lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*records, *newest]]
+        self._append("".join(lines))
+
+    def _append(self, text: str) -> None:
+        with self._explained():
             self.run_dir.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, (_line_end_owed(descriptor) + line).encode())
+                os.write(descriptor, (_line_end_owed(descriptor) + text).encode())
             finally:
                 os.close(descriptor)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as e:
             raise JournalError(
                 f"cannot write the run journal: {e.strerror}",
                 where=str(self.path),
                 remedy="give a writable folder in the parameter run_dir",
             ) from e
-        return entry
 
     def fact(self, step: str, **facts: Any) -> None:  # noqa: ANN401
         """Record facts that later steps look up, such as the path of buildctl."""

@@ -57,6 +57,28 @@ def test_every_verb_is_journalled_with_its_time(tmp_path: Path) -> None:
     assert step.journal.look_up("nothing", "default") == "default"
 
 
+def test_a_journal_that_grew_begins_anew_with_its_facts_and_newest_entries(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.trim(0)
+    assert not journal.path.exists()
+    journal.fact("one", answer=1, kept="a")
+    journal.fact("two", answer=2)
+    for number in range(400):
+        journal.write("one", "apply", "event", message="x" * 100, number=number)
+        journal.write("one", "check", "findings", items=[number])
+    journal.trim(1 << 20)
+    assert len(list(journal.entries())) == 802
+    journal.trim(10_000)
+    left = list(journal.entries())
+    assert {e.kind for e in left} == {"fact", "findings"}
+    assert [e.data["items"] for e in left if e.kind == "findings"][-1] == [399]
+    assert len(left) == 302
+    assert (journal.look_up("answer"), journal.look_up("kept")) == (2, "a")
+    assert (tmp_path / "journal.old.jsonl").read_text().count("\n") == 802
+    journal.write("one", "check", "started")
+    assert len(list(journal.entries())) == 303
+
+
 def test_a_typed_error_is_journalled_whole_and_a_foreign_one_by_type_only(tmp_path: Path) -> None:
     step = sample(tmp_path)
     step.fault = ClusterUnreachableError("no answer", where="server", remedy="check the route")
