@@ -14,9 +14,19 @@ from typing import Any
 import pytest
 from on_sandbox import INSTANCE, PARAMETERS, run_kubectl
 
+from runbook_lib import redaction
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
 from sandbox.double.admin import Admin
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """What a test learns to redact is forgotten after it: made-up tokens may be ordinary words elsewhere."""
+    before = redaction._known
+    redaction._known = set(before)
+    yield
+    redaction._known = before
 
 
 @pytest.fixture(scope="session")
