@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -19,6 +21,8 @@ from runbook_lib.scratch import scratch_folder
 _ENGINE = "runbook"
 _START_TIMEOUT = 60  # seconds until a kernel must answer
 _INTERRUPT_GRACE = 5.0  # seconds an interrupted cell has to undo what it was at
+_FROZEN = 10.0  # seconds for which a kernel may be stopped before nobody waits for it any longer
+STOPPED_KERNEL = "StoppedKernel"
 _END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel is gone
 
 
@@ -62,6 +66,8 @@ class NotebookExecution:
         self.client: Any = None
         self.connection = ""
         self.error: BaseException | None = None
+        self._stopped_since: float | None = None
+        self._was_frozen = False
         self._thread = threading.Thread(target=self._work, name=f"papermill {notebook.name}", daemon=True)
 
     def start(self) -> None:
@@ -73,18 +79,35 @@ class NotebookExecution:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def is_frozen(self) -> bool:
+        """True once the kernel has been stopped, as by SIGSTOP, for ten seconds on end."""
+        pid = self._kernel_pid()
+        try:
+            stopped = pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            stopped = False
+        now = time.monotonic()
+        self._stopped_since = (self._stopped_since or now) if stopped else None
+        self._was_frozen = self._stopped_since is not None and now - self._stopped_since >= _FROZEN
+        return self._was_frozen
+
+    def _kernel_pid(self) -> int | None:
+        manager = getattr(self.client, "km", None)
+        pid = getattr(getattr(manager, "provisioner", None), "pid", None)
+        return pid if isinstance(pid, int) else None
+
     def stop(self) -> None:
         """Interrupt the running cell, then end the kernel and all it started. Bounded by half a minute.
 
         Raises:
             RunError: papermill does not come back although its kernel is gone.
         """
-        manager = getattr(self.client, "km", None)
-        pid = getattr(getattr(manager, "provisioner", None), "pid", None)
+        pid = self._kernel_pid()
         for process in processes_of(self.run_dir):
             if process.pid == pid:
                 process.send_signal(2)
-        if not self.wait(_INTERRUPT_GRACE):
+        # A stopped kernel would not hear of an interrupt.
+        if self._was_frozen or not self.wait(_INTERRUPT_GRACE):
             end_processes(self.run_dir)
         if not self.wait(_END_TIMEOUT):
             raise RunError("papermill did not end with its kernel", where=self.notebook.name)
@@ -93,6 +116,8 @@ class NotebookExecution:
     def cause(self) -> tuple[str, str]:
         """Type name and text of the failure, ("", "") where there was none. Never holds cell source."""
         error = self.error
+        if self._was_frozen:
+            return STOPPED_KERNEL, f"stopped for {_FROZEN:.0f} s"
         if error is None:
             return "", ""
         if isinstance(error, PapermillExecutionError):

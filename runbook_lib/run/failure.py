@@ -16,6 +16,7 @@ from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry
 
 _DEAD_KERNEL = "DeadKernelError"
+_STOPPED_KERNEL = "StoppedKernel"  # as run/execution.py calls it
 
 
 def of_execution(
@@ -34,6 +35,13 @@ def of_execution(
             "the kernel died in the middle of the step (killed, or out of memory)",
             where=entry.name,
             remedy="look at the machine's memory, then go on with --resume",
+            notebook=entry.notebook,
+        )
+    if kind == _STOPPED_KERNEL:
+        return StepFailedError(
+            f"the kernel was {text} in the middle of the step (SIGSTOP, or a debugger), and was ended",
+            where=entry.name,
+            remedy="find out who stops processes here, then go on with --resume",
             notebook=entry.notebook,
         )
     noted = _noted(journal, entry.name, since)

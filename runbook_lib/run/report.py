@@ -32,7 +32,7 @@ def summary(folder: RunFolder) -> list[str]:
     """The run in a few lines: how soon the builder was ready, what was pushed, where the report is."""
     facts = story.read(folder).facts
     lines = []
-    if facts.get("builder_pod"):
+    if facts.get("builder_pod") and facts.get("builder_namespace"):  # not where step 3 ran alone
         took = facts.get("builder_ready_seconds")
         ready = f"Ready {took:.1f} s after it was applied" if took else "was Ready already"
         lines.append(f"builder: {facts['builder_namespace']}/{facts['builder_pod']} {ready}")

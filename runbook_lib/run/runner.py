@@ -135,7 +135,7 @@ class Run:
         execution.start()
         while not execution.wait(_TICK):
             self._show(tail)
-            if self._stop.is_set():
+            if self._stop.is_set() or execution.is_frozen():
                 execution.stop()
         self._show(tail)
         failure.scrub(execution.output, self.settings)

@@ -18,7 +18,8 @@ MIDDLES = ("RUN", "push")  # of what test_push applies
 class Scene:
     """What a case needs around it: parameters for the struck run and for the rerun, variables at its exec.
 
-    `runner` is the pid of the step; `tool` what the scene's own fault strikes with.
+    `runner` is the pid of the step; `tool` what the scene's own fault strikes with. `headless`: the step runs
+    as a notebook, by `python -m runbook_lib run`, and is run again by `--resume`.
     """
 
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class Scene:
     preload: dict[str, str] | None = None
     tool: Any = None
     runner: int = 0
+    headless: bool = False
 
 
 @contextmanager

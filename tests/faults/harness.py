@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ from runbook_lib import errors
 LIMIT = 75.0  # seconds after which a step hangs: the harness's longest limit (60 s for a build) and some more
 DETECTION = 30.0  # seconds in which an error must have come
 _RERUN_LIMIT = 150.0
+_ERROR = re.compile(r"[A-Z]\w*Error: ")  # a headless run says more after it
 GOOD = ("proven", "typed error", "killed")
 
 
@@ -67,7 +69,7 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> 
         _struck_run(world, number, result, fault, scene)
     heal(world, step, **scene.overrides_after)
     again = Result(step, phase, fault.name)
-    _end(world, number, world.start(step, number, **scene.overrides_after), _RERUN_LIMIT, again)
+    _end(world, number, _started(world, number, step, scene, again=True), _RERUN_LIMIT, again)
     if again.outcome == "proven" and step == "test_push" and not is_served(world, number):
         again.outcome = "false success"
     result.rerun = again.outcome if again.outcome == "proven" else f"{again.outcome}: {again.said}"
@@ -77,8 +79,16 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> 
     return result
 
 
+def _started(world: World, number: int, step: str, scene: Scene, *, again: bool = False) -> Running:
+    if scene.headless:
+        return world.start_headless(step, number, resume=again)
+    if again:
+        return world.start(step, number, **scene.overrides_after)
+    return world.start(step, number, scene.preload, **scene.overrides)
+
+
 def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: Scene) -> None:
-    process = world.start(result.step, number, scene.preload, **scene.overrides)
+    process = _started(world, number, result.step, scene)
     scene.runner = process.pid
     try:
         if _phase_begins(world, number, result.step, result.phase, process):
@@ -109,15 +119,16 @@ def _begins(step: str, phase: str, entry: dict[str, Any]) -> bool:
 
 
 def _phase_begins(world: World, number: int, step: str, phase: str, process: Running) -> bool:
-    journal = world.run_dir(number) / "journal.jsonl"
-    with journal.open("rb") as file:
-        file.seek(0, 2)
-        while process.poll() is None:
-            for line in file.readlines():
-                entry = json.loads(line) if line.endswith(b"}\n") else {}
-                if _begins(step, phase, entry):
-                    return True
-            time.sleep(0.005)
+    seen = {p: p.stat().st_size for p in world.journals(number)}
+    while process.poll() is None:
+        for journal in world.journals(number):
+            with journal.open("rb") as file:
+                file.seek(seen.get(journal, 0))
+                lines = [line for line in file.readlines() if line.endswith(b"}\n")]
+                seen[journal] = seen.get(journal, 0) + sum(map(len, lines))
+            if any(_begins(step, phase, json.loads(line)) for line in lines):
+                return True
+        time.sleep(0.005)
     return False
 
 
@@ -139,7 +150,8 @@ def _end(world: World, number: int, process: Running, limit: float, result: Resu
         process.wait(10)
         return
     out = world.output(number).read_text(errors="replace").strip()
-    said = out.splitlines()[-1] if out else ""
+    lines = out.splitlines()
+    said = next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "")
     result.said = said[:300]
     kind = said.partition(":")[0]
     if code == 0:
@@ -162,8 +174,8 @@ def is_served(world: World, number: int) -> bool:
     """Whether distribution itself, behind the double, has the tag; the journal has the digest."""
     values = world.parameters(number)
     facts: dict[str, Any] = {}
-    for line in (world.run_dir(number) / "journal.jsonl").read_text().splitlines():
-        entry = json.loads(line)
+    lines = [line for journal in world.journals(number) for line in journal.read_text().splitlines()]
+    for entry in (json.loads(line) for line in lines if line.endswith("}")):
         facts |= entry["data"] if entry["kind"] == "fact" else {}
     link = world.tag_folder(values["tags"][0]) / "current" / "link"
     return link.exists() and link.read_text().strip() == facts.get("pushed_digest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -10,6 +11,7 @@ from typing import Any
 from fault import STEPS
 from world import World, resume
 
+from sandbox.double.errors import AdminError
 from sandbox.errors import SandboxError
 
 _LIMIT = 90.0
@@ -24,12 +26,14 @@ def heal(world: World, upto: str, **overrides: Any) -> None:  # noqa: ANN401
     Only what is amiss is done again. Raises RuntimeError where that does not help.
     """
     resume(world.daemons(*_ALL))
+    with contextlib.suppress(AdminError), world.admin as admin:
+        admin.reset()  # first of all: what waits for the registry would wait for ever
     shaken = not world.is_well()
     if shaken:
         _up(world)
         _wait_for_kubelet(world)
-    with world.admin as admin:
-        admin.reset()
+        with world.admin as admin:
+            admin.reset()
     registry = str(world.parameters(0, **overrides)["registry"])
     for step in STEPS[: STEPS.index(upto)]:
         if step == "configure_auth" and upto == "fetch_buildctl":

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,10 +63,20 @@ def _rounds(
     for _ in range(options.rounds):
         for step, phase, fault in chosen:
             number += 1
-            result = run_case(world, number, step, phase, fault)
+            result = _tried(world, number, step, phase, fault)
             seen.append(result)
             keep(options.results, commit, result.as_record())
             _say(result, len(seen), len(chosen) * options.rounds)
+
+
+def _tried(world: World, number: int, step: str, phase: str, fault: Fault) -> Result:
+    """The case; where the sandbox itself cannot be mended, it is made anew and the case is a bad one."""
+    try:
+        return run_case(world, number, step, phase, fault)
+    except Exception as e:  # noqa: BLE001  one case must not end the round
+        traceback.print_exc()
+        world.rebuild()
+        return Result(step, phase, fault.name, "harness", f"{type(e).__name__}: {e}"[:1500])
 
 
 def _options() -> argparse.Namespace:

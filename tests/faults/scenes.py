@@ -120,13 +120,18 @@ def _with_boot(world: World, _case: int) -> Iterator[Scene]:
 
 # -- disks --------------------------------------------------------------------------------------------
 def _full(
-    name: str, what: Callable[[World, int], Path]
+    name: str, what: Callable[[World, int], Path], *, fresh: bool = False
 ) -> Callable[[World, int], AbstractContextManager[Scene]]:
-    """A small file system of its own for a folder; what was written to it is kept when it is taken away."""
+    """A small file system of its own for a folder (`fresh`: emptied before).
+
+    What was written to it is kept when it is taken away.
+    """
 
     @contextmanager
     def scene(world: World, case: int) -> Iterator[Scene]:
         folder = what(world, case)
+        if fresh:  # the step is to make it
+            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         aside = world.folder / f"aside-{case}-{name}"
         shutil.copytree(folder, aside, symlinks=True)
@@ -264,14 +269,14 @@ SCENES: tuple[Fault, ...] = (
         _fill,
         ("configure_auth",),
         ("check", "apply"),
-        _full("docker", lambda w, _: w.folder / "docker_config"),
+        _full("docker", lambda w, _: w.folder / "docker_config", fresh=True),
     ),
     Fault(
         "disk full: programs folder",
         _fill,
         ("fetch_buildctl",),
         ("check", "apply"),
-        _full("bin", lambda w, _: w.folder / "bin_dir"),
+        _full("bin", lambda w, _: w.folder / "bin_dir", fresh=True),
     ),
     Fault(
         "disk full: temporary files",

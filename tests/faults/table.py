@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 from fault import MIDDLES, PHASES, STEPS, Fault, Scene
+from headless import HEADLESS
 from scenes import SCENES
 from world import World
 
@@ -111,6 +112,7 @@ FAULTS: tuple[Fault, ...] = (
     _of_registry("registry answers 401 in mid-push", "status", ("push",), status=401),
     _of_registry("registry cuts an upload in mid-push", "cut", ("push",), side="request", after_bytes=100),
     *SCENES,
+    *HEADLESS,
 )
 
 

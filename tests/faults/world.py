@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +106,16 @@ class World:
         up(self.layout, Reporter(quiet=True))
         _reap()
 
+    def rebuild(self) -> None:
+        """The instance anew, where it cannot be mended."""
+        self.runner.close()
+        self.reset()
+        for name in ("env", "token", "proxied_registry"):
+            self.__dict__.pop(name, None)
+        shutil.rmtree(self.folder / "docker_config", ignore_errors=True)
+        self.prepare()
+        self.plant_canary()
+
     def reset(self) -> None:
         """Take the instance away, state and all."""
         down(self.layout, Reporter(quiet=True), remove_state=True)
@@ -167,9 +178,39 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         parameters = folder.with_suffix(".json")
         parameters.write_text(json.dumps(self.parameters(number, **overrides)))
-        marks = {MARK: str(folder), "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
         start = self.runner.start if preload is None else self.runner.start_fresh
-        return start(step, parameters, self.output(number), {**marks, **(preload or {})})
+        return start(step, parameters, self.output(number), {**self._marks(number), **(preload or {})})
+
+    def start_headless(self, step: str, number: int, *, resume: bool) -> Running:
+        """The step as a headless run; its folder lies in the case's run folder."""
+        values = self.parameters(number)
+        words = ["--resume"] if resume and any(self.run_dir(number).glob("*/run.json")) else ["--steps", step]
+        words += [
+            f"--{name.replace('_', '-')}={value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in values.items()
+        ]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+        with self.output(number).open("w") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "runbook_lib", "run", *words],
+                env={**kept, **self._marks(number)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _marks(self, number: int) -> dict[str, str]:
+        folders = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
+        return {MARK: str(self.run_dir(number)), **folders}
+
+    def journals(self, number: int) -> list[Path]:
+        """The journals of a case: its own, else that of its headless run."""
+        return sorted(self.run_dir(number).glob("**/journal.jsonl"))
+
+    def marked(self, number: int) -> list[psutil.Process]:
+        """All processes of a case that carry its mark."""
+        mark = str(self.run_dir(number))
+        return [p for p in psutil.process_iter() if _mark(p) == mark]
 
     def start_before(self, step: str, **overrides: Any) -> Running:  # noqa: ANN401
         """A step that has to be done before a case."""
@@ -211,18 +252,17 @@ class World:
 
     def children(self, number: int, program: str) -> list[psutil.Process]:
         """The processes of a case whose program is `program`."""
-        mark = str(self.run_dir(number))
-        return [p for p in psutil.process_iter() if _name(p) == program and _mark(p) == mark]
+        return [p for p in self.marked(number) if _name(p) == program]
 
     def left_over(self, number: int) -> list[str]:
         """Processes and temporary files of a case that should be gone."""
-        mark = str(self.run_dir(number))
-        found = [f"process {_name(p)}" for p in psutil.process_iter() if _mark(p) == mark]
+        found = [f"process {_name(p)}" for p in self.marked(number)]
         temporary: Iterable[Path] = (
             *(self.folder / "bin_dir").glob(".fetch-*"),
             *(self.folder / "docker_config").glob(".*.tmp.*"),
             *(self.folder / "tmp").iterdir(),
             *(self.folder / "home").rglob("core*"),
+            *(self.folder / "home").rglob("kernel-*.json"),
         )
         return found + [str(p.relative_to(self.folder)) for p in temporary]
 

@@ -87,6 +87,16 @@ def test_a_dead_kernel_is_a_typed_error(fake_runs: FakeRuns) -> None:
     assert fake_runs.left_over() == []
 
 
+def test_a_stopped_kernel_is_a_typed_error_and_is_ended(fake_runs: FakeRuns) -> None:
+    fake_runs.does("install_pod", "freeze")
+    begun = time.monotonic()
+    code, _, err = fake_runs.run("--steps", "install_pod")
+    assert code == 1
+    assert "StepFailedError: install_pod: the kernel was stopped for 1 s" in err
+    assert time.monotonic() - begun < 30
+    assert fake_runs.left_over() == []
+
+
 def test_a_secret_in_a_library_error_is_blanked(fake_runs: FakeRuns) -> None:
     fake_runs.does("configure_auth", "leak")
     words = ("--steps", "configure_auth", "--registry-credential", "env:FAKE_TOKEN")

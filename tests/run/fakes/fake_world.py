@@ -52,6 +52,8 @@ class Fake(Step):
             )
         if does == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if does == "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if does == "hang":
             subprocess.run([sys.executable, "-c", "import time; time.sleep(120)"], timeout=130)
             time.sleep(120)

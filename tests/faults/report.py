@@ -1,0 +1,140 @@
+"""The document of the faults, from the results file: `python tests/faults/report.py [--results FILE]`.
+
+Every record is counted, of whatever code state; the states are named. What was never run is said to be so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
+Record = dict[str, Any]
+_HEAD = """# Faults
+
+Made by `make report` from the results that `make faults` and `make soak` add up; no figure is by hand.
+A case strikes one step of the runbook with one fault in one phase, on the sandbox. It is good when it ends in
+verified success or in one typed error with a remedy, within 30 s; when a rerun is proven; when no process and
+no temporary file is left; and when the login's secret is nowhere but in docker's config.
+The kernel of the test machine has no netem: a lost segment is a pause of 200 ms, as TCP would make of it.
+"""
+
+
+def read(path: Path) -> list[Record]:
+    """The records of a results file; a case's record of an older form has no kind."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [{"kind": "case", **json.loads(line)} for line in lines if line.strip()]
+
+
+def document(records: list[Record]) -> str:
+    """The whole text."""
+    kinds: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        kinds[record["kind"]].append(record)
+    cases = kinds.pop("case", [])
+    parts = [_HEAD, _origin(records), _totals(cases), _table(cases), _bad(cases)]
+    parts += [_sums(kind, found) for kind, found in sorted(kinds.items())]
+    return "\n".join(p for p in parts if p).rstrip() + "\n"
+
+
+def _origin(records: list[Record]) -> str:
+    times = sorted(str(r["time"]) for r in records if r.get("time"))
+    commits = list(dict.fromkeys(str(r["commit"]) for r in records if r.get("commit")))
+    machines = sorted({str(r["machine"]) for r in records if r.get("machine")})
+    span = f"{times[0][:16]} to {times[-1][:16]}" if times else "never"
+    states = Counter(str(r.get("commit") or "not recorded") for r in records)
+    named = ", ".join(f"`{c}` ({states[c]})" for c in commits) or "none"
+    return (
+        f"- made {datetime.now(UTC):%Y-%m-%d}; results of {span} UTC\n- machine: {'; '.join(machines)}\n"
+        f"- states of the code, oldest first, with the number of records: {named}\n"
+    )
+
+
+def _totals(cases: list[Record]) -> str:
+    rounds = Counter((c["step"], c["phase"], c["fault"]) for c in cases)
+    outcomes = Counter(c["outcome"].partition(" (")[0] for c in cases)
+    least, most = (min(rounds.values()), max(rounds.values())) if rounds else (0, 0)
+    rows = {
+        "different cases": len(rounds),
+        "cases run": len(cases),
+        "rounds of each case, least and most": f"{least}, {most}",
+        "of them struck while the step was in that phase": sum(c["struck"] for c in cases),
+        "ended in verified success": outcomes["proven"],
+        "ended in one typed error": outcomes["typed error"],
+        "ended by the kill itself": outcomes["killed"],
+        "hangs": outcomes["hang"],
+        "errors after more than 30 s": outcomes["late error"],
+        "false successes": outcomes["false success"],
+        "untyped errors": outcomes["untyped"],
+        "reruns that were not proven": sum(c["rerun"] != "proven" for c in cases),
+        "with a process or a file left behind": sum(bool(c["left"]) for c in cases),
+        "with the secret where it does not belong": sum(bool(c.get("leaked")) for c in cases),
+    }
+    return _rows("Totals", ("what", "count"), rows.items())
+
+
+def _table(cases: list[Record]) -> str:
+    """Fault by step: how often each outcome, and the longest time from the strike to the end."""
+    rows = []
+    for fault in dict.fromkeys(c["fault"] for c in cases):
+        rows.append(
+            (fault, *(_cell(c for c in cases if (c["fault"], c["step"]) == (fault, s)) for s in STEPS))
+        )
+    return _rows("Fault by step", ("fault", *STEPS), rows)
+
+
+def _cell(cases: Iterable[Record]) -> str:
+    found = list(cases)
+    counted = Counter(c["outcome"].partition(" (")[0] if c["good"] else "**bad**" for c in found)
+    said = ", ".join(f"{n} {o}" for o, n in counted.most_common())
+    return f"{said}; {max(c['seconds'] for c in found):.1f} s" if found else ""
+
+
+def _bad(cases: list[Record]) -> str:
+    rows = []
+    for case in (c for c in cases if not c["good"]):
+        why = f"{case['outcome']}; rerun {case['rerun']}" + "; left behind" * bool(case["left"])
+        why += "; secret found" * bool(case.get("leaked"))
+        where = f"{case['step']} {case['phase']}"
+        rows.append((where, case["fault"], why[:200].replace("|", "/"), f"`{case.get('commit', '')}`"))
+    return _rows("The bad ones", ("where", "fault", "what", "code"), rows) if rows else ""
+
+
+def _sums(kind: str, records: list[Record]) -> str:
+    """Other kinds: sums of their counts, and the last value of what is not one."""
+    sums: dict[str, Any] = {"records": len(records)}
+    for record in records:
+        for name, value in record.items():
+            if name in ("kind", "time", "machine", "commit"):
+                continue
+            is_count = isinstance(value, int) and not isinstance(value, bool) and kind != "soak"
+            sums[name] = sums.get(name, 0) + value if is_count else value
+    return _rows(kind.replace("_", " ").capitalize(), ("what", "value"), sums.items())
+
+
+def _rows(title: str, heads: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> str:
+    lines = [f"## {title}", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    options = parser.parse_args()
+    options.document.write_text(document(read(options.results)))
+    print(options.document)
+
+
+if __name__ == "__main__":
+    main()

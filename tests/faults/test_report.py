@@ -1,0 +1,39 @@
+"""The document counts what the results file holds, of every code state and kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from report import document, read
+
+CASE: dict[str, Any] = {
+    "kind": "case", "time": "2026-01-01T00:00:00+00:00", "machine": "2 cores, Linux 6", "commit": "aaa",
+    "step": "test_push", "phase": "apply", "fault": "SIGKILL etcd", "outcome": "typed error", "said": "",
+    "struck": True, "seconds": 5.0, "rerun": "proven", "left": [], "leaked": [], "good": True,
+}  # fmt: skip
+
+
+def test_totals_table_and_bad_cases_follow_the_records(tmp_path: Path) -> None:
+    records = [
+        CASE,
+        {**CASE, "commit": "bbb", "seconds": 7.25},
+        {**CASE, "step": "install_pod", "outcome": "false success", "good": False},
+        {"kind": "config_file", "kills": 40, "seconds": 2.5},
+        {"kind": "config_file", "kills": 2, "seconds": 1.5},
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    text = document(read(path))
+    assert "| cases run | 3 |" in text
+    assert "| rounds of each case, least and most | 1, 2 |" in text
+    assert "| false successes | 1 |" in text
+    assert "| SIGKILL etcd | 1 **bad**; 5.0 s |  |  | 2 typed error; 7.2 s |" in text
+    assert "| install_pod apply | SIGKILL etcd | false success; rerun proven | `aaa` |" in text
+    assert "| kills | 42 |" in text
+    assert "`aaa` (2), `bbb` (1)" in text
+
+
+def test_a_results_file_that_is_not_there_counts_nothing(tmp_path: Path) -> None:
+    assert "| cases run | 0 |" in document(read(tmp_path / "none"))
