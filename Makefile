@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults soak lab app browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults soak report lab app browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -37,7 +37,8 @@ bench: $(STAMP)
 	$(BIN)/python bench/whole_run.py
 	$(BIN)/python -m sandbox reset --instance bench
 
-# 1,000 kills of writers of the docker config; then every fault at every step and phase. ROUNDS=3 for more; ONLY="test_push apply" for some.
+# 1,000 kills of writers of the docker config; then every fault at every step and phase.
+# ROUNDS=3 for more; ONLY="test_push apply" for some. Results add up in the user's state folder.
 ROUNDS ?= 1
 faults: $(STAMP)
 	$(BIN)/python tests/faults/config_file.py
@@ -46,6 +47,10 @@ faults: $(STAMP)
 # Long and crowded use: SOAK="--runs 20 --page 20 --builds 50" for less.
 soak: $(STAMP)
 	$(BIN)/python tests/faults/soak.py $(SOAK)
+
+# docs/faults.md, from all results so far.
+report: $(STAMP)
+	$(BIN)/python tests/faults/report.py
 
 # What the sandbox runs; the first time this takes as long as building Kubernetes does.
 programs: $(STAMP)
