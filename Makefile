@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults soak report lab app browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults lab app browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -43,14 +43,6 @@ ROUNDS ?= 1
 faults: $(STAMP)
 	$(BIN)/python tests/faults/config_file.py
 	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY)
-
-# Long and crowded use: SOAK="--runs 20 --page 20 --builds 50" for less.
-soak: $(STAMP)
-	$(BIN)/python tests/faults/soak.py $(SOAK)
-
-# docs/faults.md, from all results so far.
-report: $(STAMP)
-	$(BIN)/python tests/faults/report.py
 
 # What the sandbox runs; the first time this takes as long as building Kubernetes does.
 programs: $(STAMP)

@@ -94,9 +94,6 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     _steps_option(parser)
     parser.add_argument("--plan", action="store_true", help="only say what would change")
     parser.add_argument(
-        "--keep-runs", type=_count, default=50, metavar="N", help="run folders that are kept, the newest (50)"
-    )
-    parser.add_argument(
         "--resume", nargs="?", const="", metavar="RUN", help="go on with a run: by name, else the newest"
     )
 
@@ -122,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         return _plan(arguments)
     if arguments.resume is None:
-        return _ended(run(settings, steps, Console(), arguments.keep_runs))
+        return _ended(run(settings, steps, Console()))
     folder = RunFolder.find(runs_dir(settings), arguments.resume)
     stored, stored_steps = stored_run(folder, settings)
     steps = steps if arguments.steps else stored_steps
@@ -169,13 +166,6 @@ def _sync(arguments: argparse.Namespace) -> int:
     for name in changed:
         print(f"{'differs' if arguments.check else 'rewritten'}: {name}")
     return FAILED if changed and arguments.check else DONE
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1: the run itself")
-    return number
 
 
 def _steps(text: str) -> tuple[str, ...]:

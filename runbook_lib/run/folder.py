@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,23 +147,6 @@ class RunFolder:
             "versions": {"python": platform.python_version(), **_versions()},
         }
         write_atomically(self.path / MANIFEST, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def drop_old_runs(base: Path, keep: int) -> list[str]:
-    """Remove all but the newest `keep` runs below `base`; runs that somebody is at stay. Returns the names.
-
-    The folder of interactive notebooks is no run and stays.
-    """
-    dropped = []
-    for path in _known_runs(base)[:-keep]:
-        try:
-            lock = RunFolder(path).hold()
-        except ResumeError:
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        lock.release()
-        dropped.append(path.name)
-    return dropped
 
 
 def write_atomically(path: Path, text: str) -> None:

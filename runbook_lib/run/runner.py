@@ -17,7 +17,7 @@ from runbook_lib.errors import RunbookError, StepFailedError
 from runbook_lib.journal import Journal
 from runbook_lib.progress import silent_sink
 from runbook_lib.run import cells, failure, report
-from runbook_lib.run.folder import RunFolder, drop_old_runs, runs_dir
+from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.processes import end_processes, sweep_orphans
 from runbook_lib.run.watch import Tail, Watcher
 from runbook_lib.settings import Settings
@@ -168,8 +168,7 @@ class Run:
                 signal.signal(number, handler)
 
 
-def run(settings: Settings, steps: tuple[str, ...], console: Console, keep: int) -> RunOutcome:
-    """Start a new run of `steps`; of all runs in its place the newest `keep` stay. See `Run.execute`."""
+def run(settings: Settings, steps: tuple[str, ...], console: Console) -> RunOutcome:
+    """Start a new run of `steps`. See `Run.execute`."""
     folder = RunFolder.create(runs_dir(settings), settings, steps)
-    drop_old_runs(runs_dir(settings), keep)
     return Run(settings, folder, console).execute(steps)
