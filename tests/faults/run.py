@@ -58,7 +58,7 @@ def main() -> int:
 def _rounds(
     world: World, chosen: list[tuple[str, str, Fault]], options: argparse.Namespace, seen: list[Result]
 ) -> None:
-    commit = _commit()
+    commit = commit_of()
     number = int(time.time()) % 1_000_000 * 10_000  # tags and build arguments of their own for each round
     for _ in range(options.rounds):
         for step, phase, fault in chosen:
@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _commit() -> str:
+def commit_of() -> str:
     """The state of the code: the commit, with a plus where files differ from it."""
     here = Path(__file__).parent
 
