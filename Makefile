@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults lab app browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults report soak lab app browser programs lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -37,12 +37,22 @@ bench: $(STAMP)
 	$(BIN)/python bench/whole_run.py
 	$(BIN)/python -m sandbox reset --instance bench
 
-# 1,000 kills of writers of the docker config; then every fault at every step and phase.
-# ROUNDS=3 for more; ONLY="test_push apply" for some. Results add up in the user's state folder.
+# 1,000 kills of writers of the docker config; then every fault at every step and phase, two halves side by side.
+# ROUNDS=3 for more; ONLY="test_push apply" for some. Results add up in the user's state folder: make report.
 ROUNDS ?= 1
 faults: $(STAMP)
 	$(BIN)/python tests/faults/config_file.py
-	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY)
+	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY) --shard 2/2 --instance faults2 & other=$$!; \
+	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY) --shard 1/2; code=$$?; wait $$other && exit $$code
+
+# docs/faults.md, from what make faults and make soak have added up.
+report: $(STAMP)
+	$(BIN)/python tests/faults/report.py
+
+# RUNS whole runs in a row, then 50 builds at once.
+RUNS ?= 200
+soak: $(STAMP)
+	$(BIN)/python tests/faults/soak.py --runs $(RUNS)
 
 # What the sandbox runs; the first time this takes as long as building Kubernetes does.
 programs: $(STAMP)

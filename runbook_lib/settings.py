@@ -101,6 +101,13 @@ class Settings(BaseModel):
         "pod", "run the builder as a Pod (as the source document) or a Deployment"
     )
     run_dir: str = _p("", "folder of the journal and reports; empty: runs/interactive")
+    keep_runs: int = _p(
+        50,
+        "headless runs to keep in run_dir; a new run removes the oldest beyond that; 0: keep all",
+        steps="",
+        ge=0,
+        le=100_000,
+    )
     request_timeout: float = _p(15.0, "seconds that one API or registry request may take", gt=0, le=300)
     language: Literal["", "en", "zh_CN"] = _p(
         "", "language of the guided texts, en or zh_CN; empty: JupyterLab's, else the system's"

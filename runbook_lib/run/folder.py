@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,8 @@ class RunFolder:
     def create(cls, base: Path, settings: Settings, steps: tuple[str, ...]) -> RunFolder:
         """Make a new folder named after the present UTC time and write its `run.json`.
 
+        The oldest runs beyond the parameter `keep_runs` are removed, other than those that are going on.
+
         Raises:
             RunError: the folder cannot be made.
         """
@@ -60,6 +63,7 @@ class RunFolder:
             path = next(p for p in _candidates(base / stamp) if _made(p))
             folder = cls(path)
             folder._write(settings, steps)
+            _prune(base, settings.keep_runs)
         except OSError as e:
             raise RunError(
                 f"cannot make the run folder: {e.strerror}",
@@ -176,6 +180,13 @@ def _made(path: Path) -> bool:
 def _known_runs(base: Path) -> list[Path]:
     found = [p.parent for p in base.glob(f"*/{MANIFEST}")]
     return sorted(found, key=lambda p: ((p / MANIFEST).stat().st_mtime_ns, p.name))
+
+
+def _prune(base: Path, keep: int) -> None:
+    """Remove the oldest finished runs. What has no run.json (the interactive folder) is no run."""
+    for path in _known_runs(base)[:-keep] if keep else []:
+        if not RunFolder(path).is_held:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _listing(base: Path) -> str:

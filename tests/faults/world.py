@@ -181,9 +181,13 @@ class World:
         start = self.runner.start if preload is None else self.runner.start_fresh
         return start(step, parameters, self.output(number), {**self._marks(number), **(preload or {})})
 
-    def start_headless(self, step: str, number: int, *, resume: bool) -> Running:
+    def start_apart(self, step: str, number: int, **overrides: Any) -> Running:  # noqa: ANN401
+        """As `start`, in a process that was not forked: many can be at work at once."""
+        return self.start(step, number, preload={}, **overrides)
+
+    def start_headless(self, step: str, number: int, *, resume: bool, **overrides: Any) -> Running:  # noqa: ANN401
         """The step as a headless run; its folder lies in the case's run folder."""
-        values = self.parameters(number)
+        values = self.parameters(number, **overrides)
         words = ["--resume"] if resume and any(self.run_dir(number).glob("*/run.json")) else ["--steps", step]
         words += [
             f"--{name.replace('_', '-')}={value if isinstance(value, str) else json.dumps(value)}"

@@ -1,0 +1,170 @@
+"""Many whole runs, one after the other on one sandbox, then many builds at once on one builder.
+
+`python tests/faults/soak.py [--runs N] [--builds N]` adds a record of kind "soak" to the results file: what
+grows with the number of runs, by a straight line through the measurements (least squares). The first tenth of
+the runs is left out of it: caches fill then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from harness import is_served
+from healing import heal
+from run import RESULTS, commit_of, keep
+from world import World
+
+from sandbox.cluster.processes import find_daemons
+
+_STEPS = "install_pod,configure_auth,fetch_buildctl,test_push"
+_RUN_LIMIT = 300.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """At one moment: hours since the beginning, MiB of RSS, open descriptors and processes, MiB on disk.
+
+    `ours` are processes that carry the mark of a run (none should be left between two runs).
+    """
+
+    hours: float
+    sandbox_rss: float
+    builder_rss: float
+    sandbox_descriptors: int
+    sandbox_processes: int
+    ours: int
+    runs_size: float
+    home_size: float
+    builder_cache: float
+
+
+def measure(world: World, number: int, begun: float) -> Measure:
+    daemons = [d.process for d in find_daemons(world.layout.root)]
+    builder = world.daemons("buildkitd")
+    answer = world.kubectl(
+        *("-n", world.namespace, "exec", "buildkitd", "--", "du", "-sm", "/var/lib/buildkit"), check=False
+    ).stdout
+    return Measure(
+        hours=(time.monotonic() - begun) / 3600,
+        sandbox_rss=sum(_rss(p) for p in daemons),
+        builder_rss=sum(_rss(p) for p in builder),
+        sandbox_descriptors=sum(_descriptors(p) for p in [*daemons, *builder]),
+        sandbox_processes=len(daemons),
+        ours=len(world.marked(number)),
+        runs_size=_size(world.folder / "runs"),
+        home_size=_size(world.folder / "home") + _size(world.folder / "tmp"),
+        builder_cache=float(answer.split()[0]) if answer.split() else 0.0,
+    )
+
+
+def _rss(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_info().rss) / 2**20
+    except psutil.Error:
+        return 0.0
+
+
+def _descriptors(process: psutil.Process) -> int:
+    try:
+        return int(process.num_fds())
+    except psutil.Error:
+        return 0
+
+
+def _size(folder: Path) -> float:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """The slope of the line of least squares; 0 for fewer than two moments."""
+    count = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / max(count, 1), sum(y for _, y in points) / max(count, 1)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
+    """Whole runs as a user starts them. All share one folder of runs, so that its bound can be seen."""
+    measures: list[Measure] = []
+    seconds: list[float] = []
+    failed: list[str] = []
+    begun = time.monotonic()
+    for turn in range(1, count + 1):
+        at = time.monotonic()
+        started = world.start_headless(_STEPS, 1, resume=False, keep_runs=keep_runs, tags=[f"soak{turn}"])
+        if started.wait(_RUN_LIMIT) != 0:
+            failed.append(world.output(1).read_text()[-500:])
+        seconds.append(time.monotonic() - at)
+        measures.append(measure(world, 1, begun))
+        print(f"run {turn}/{count}: {seconds[-1]:.1f} s, {len(failed)} failed, {measures[-1]}", flush=True)
+    settled = measures[count // 10 :]
+    names = [n for n in asdict(measures[0]) if n != "hours"]
+    found: dict[str, Any] = {"runs": count, "runs_failed": len(failed), "first_failure": (failed or [""])[0]}
+    found |= {
+        "hours": round(measures[-1].hours, 3),
+        "run_seconds_median": round(sorted(seconds)[count // 2], 1),
+    }
+    for name in names:
+        line = [(m.hours, float(getattr(m, name))) for m in settled]
+        found[f"{name}_last"] = round(line[-1][1], 1)
+        found[f"{name}_per_hour"] = round(slope(line), 2)
+    kept = len(list(world.run_dir(1).glob("*/run.json")))
+    return found | {"runs_kept": kept, "keep_runs": keep_runs}
+
+
+def builds(world: World, count: int) -> dict[str, Any]:
+    """Many steps of building and pushing at once, each with a tag and a build of its own."""
+    numbers = range(1000, 1000 + count)
+    begun = time.monotonic()
+    for number in numbers:
+        world.begin(number)
+    limits = {"build_timeout": 300.0, "stall_timeout": 120.0, "request_timeout": 60.0}
+    started = {n: world.start_apart("test_push", n, **limits) for n in numbers}
+    codes = Counter(p.wait(_RUN_LIMIT) for p in started.values())
+    served = sum(is_served(world, n) for n in numbers)
+    said = Counter(world.output(n).read_text().strip()[-160:] for n in numbers if started[n].poll())
+    return {
+        "builds_at_once": count,
+        "builds_proven": codes[0],
+        "builds_served": served,
+        "builds_seconds": round(time.monotonic() - begun, 1),
+        "builds_said": said.most_common(1)[0][0] if said else "",
+        "builds_processes_left": sum(len(world.marked(n)) for n in numbers),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--builds", type=int, default=50)
+    parser.add_argument("--keep-runs", type=int, default=20)
+    parser.add_argument("--instance", default="soak")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        world = World(options.instance, Path(folder))
+        world.prepare()
+        try:
+            found = runs(world, options.runs, options.keep_runs) if options.runs else {}
+            if options.builds:
+                heal(world, upto="test_push")
+                found |= builds(world, options.builds)
+        finally:
+            world.close()
+            world.reset()
+    keep(options.results, commit_of(), {"kind": "soak", **found})
+    print("\n".join(f"{name:32} {value}" for name, value in found.items()))
+    is_good = not found.get("runs_failed") and found.get("builds_served", 0) == options.builds
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
