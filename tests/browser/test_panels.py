@@ -93,8 +93,9 @@ def test_look_prune_and_an_upgrade_that_goes_back(
     card.get_by_label("upgrade to", exact=True).fill("v9.9.9")
     back = f"it was rolled back to {image} (privileged), which is Ready"
     _press(reader, card, "Apply", ".bkr-failure", back)
-    for text in ("moby/buildkit:v9.9.9", "Remedy"):
+    for text in ("moby/buildkit:v9.9.9", "here upgrade_to names it: v9.9.9"):
         expect(card.locator(".bkr-failure")).to_contain_text(text)
+    expect(card.locator(".bkr-change")).to_have_count(0)  # the plan of the prune is no longer beside it
     reader.picture("operate-rolled-back", card)
     assert builder.image() == image
 
