@@ -135,15 +135,18 @@ def _rolled_back(
     # A replacement may be needed to go back from one; the only difference is what `new` has changed.
     old = new.model_copy(update={"image": live.image, "mode": live.mode, "allow_replace": True})
     what = f"the builder did not become Ready with {target}: {why.what}"
+    remedy = why.remedy
+    if new.upgrade_to and "parameter image" in remedy:
+        remedy += f"; here upgrade_to names it: {new.upgrade_to}"
     try:
         brought = bring_up(cluster, old, sink, cancel)
         daemon.workers(cluster, brought.name)
     except RunbookError as e:
         what += f"; nor did it with {live}, to which it was rolled back: {e.what}"
-        remedy = f"{why.remedy}; then run notebook 01 with image {live.image} and mode {live.mode}"
+        remedy += f"; then run notebook 01 with image {live.image} and mode {live.mode}"
         return UpgradeFailedError(what, where=why.where, remedy=remedy, notebook="01_install_pod.ipynb")
     what += f"; it was rolled back to {live}, which is Ready"
-    return UpgradeFailedError(what, where=why.where, remedy=why.remedy, notebook=_NOTEBOOK)
+    return UpgradeFailedError(what, where=why.where, remedy=remedy, notebook=_NOTEBOOK)
 
 
 def image_of_builder(settings: Settings) -> str:

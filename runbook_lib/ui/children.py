@@ -15,6 +15,7 @@ from runbook_lib.redaction import redact
 from runbook_lib.settings_sources import PREFIX, from_environment
 from runbook_lib.steps.contract import REPOSITORY_ROOT
 
+REPORT = "report.html"  # what `write_report` writes in the run folder
 _QUICK = 60.0  # seconds; `up` has no limit of its own here: a first build takes long, and can be cancelled
 
 

@@ -102,6 +102,9 @@ class Page:
             )
         if all(c.status in FINISHED for c in self.cards.values()):
             self._outcome.show(facts, stories["test_push"].commands)
+            report = journal.run_dir / children.REPORT
+            if report.is_file():
+                self._outcome.show_report(report)
 
     def _assembled(self) -> w.Widget:
         promise = markup.esc(t("From a bare cluster to a proven push"))
@@ -158,7 +161,7 @@ class Page:
             values.pop("registry_credential")  # a token that somebody typed is what they want used
         self.choices.update(values)
         self._target.profile.value = "sandbox"
-        self._target.sandbox_state.value = markup.chip("ok") + markup.esc(t("The sandbox is running."))
+        self._target.sandbox_state.value = f"{markup.chip('ok')} {markup.esc(t('The sandbox is running.'))}"
         self._say("")
 
     def _export(self) -> None:

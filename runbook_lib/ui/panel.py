@@ -8,6 +8,7 @@ import ipywidgets as w
 
 from runbook_lib.errors import RunbookError
 from runbook_lib.settings import fields_of
+from runbook_lib.steps.catalog import CATALOG
 from runbook_lib.steps.contract import Step
 from runbook_lib.steps.story import tell
 from runbook_lib.ui import texts
@@ -32,7 +33,7 @@ class Panel:
         actions = Actions(choices, self._worker, lambda _: None)
         presses = Presses(actions.verb, actions.whole, self._worker.cancel)
         parts: list[w.Widget] = [style(), _narrative(step.name, opened=language != "en")]
-        fields = [name for name in fields_of(step.name) if name != "language"]
+        fields = own_first(step.name)
         if step.name == "configure_auth":
             box = RegistryBox(choices)
             parts.append(box.secret)
@@ -48,6 +49,12 @@ class Panel:
     def _refresh(self) -> None:
         with self._drawing:
             self._card.refresh(busy=self._worker.busy)
+
+
+def own_first(step: str) -> list[str]:
+    """The parameters of `step`, first those that no other step has: they are what its panel is for."""
+    others = {name for other in CATALOG if other != step for name in fields_of(other)}
+    return sorted((name for name in fields_of(step) if name != "language"), key=others.__contains__)
 
 
 def panel_of(step: Step, language: str) -> w.Widget:

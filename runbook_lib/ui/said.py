@@ -7,18 +7,22 @@ sources. A text is matched against them; of all readings the one counts that exp
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from babel.messages.pofile import read_po
 
+from runbook_lib.plan import Action
 from runbook_lib.redaction import redact
 from runbook_lib.steps.story import PHASES
 from runbook_lib.ui import texts
 
 FOLDER = texts.FOLDER / "steps"
+_ACTIONS = {one.value for one in Action}  # what applying did, as a message by itself
 _HOLE = re.compile(r"\{(\d+)\}")
 _WEAK = 8  # a template with fewer letters of its own also fits texts of others
+_MOST_PLACES = 8
 _LONGEST = 2000  # characters; longer texts are outputs of programs
 _SEPARATORS = (
     (" [", " ["),
@@ -67,7 +71,7 @@ def _reading(text: str, language: str) -> tuple[int, str]:
     bare = text.strip()
     if not bare or len(bare) > _LONGEST:
         return 0, text
-    known = exact.get(bare) or (texts.t(bare) if " " in bare else bare)
+    known = exact.get(bare) or (texts.t(bare) if " " in bare or bare in _ACTIONS else bare)
     if known != bare or bare in exact:
         return _letters(bare), text.replace(bare, known)
     best = (0, text)
@@ -75,12 +79,18 @@ def _reading(text: str, language: str) -> tuple[int, str]:
         if template.anchor in bare and (match := template.pattern.fullmatch(bare)):
             best = max(best, _filled(template, match, language), key=lambda r: r[0])
     for separator, shown in _SEPARATORS:
-        head, found, tail = bare.partition(separator)
-        if found:
+        for head, tail in _splits(bare, separator):
             one, two = _reading(head, language), _reading(tail, language)
             if one[0] + two[0] > best[0]:
                 best = (one[0] + two[0], f"{one[1]}{shown}{two[1]}")
     return best
+
+
+def _splits(text: str, separator: str) -> Iterator[tuple[str, str]]:
+    """`text` parted at each place in turn; a long list, which takes long, only at the first."""
+    parts = text.split(separator)
+    last = len(parts) if len(parts) <= _MOST_PLACES else min(2, len(parts))
+    return ((separator.join(parts[:i]), separator.join(parts[i:])) for i in range(1, last))
 
 
 def _filled(template: _Template, match: re.Match[str], language: str) -> tuple[int, str]:

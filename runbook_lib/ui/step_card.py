@@ -49,6 +49,7 @@ class StepCard:
         self._settings: w.ToggleButton | None = None
         self._settings_open = False
         self._began = 0.0
+        self._chosen = dict(choices.values)  # what the results on the card were found with
         self._shown: tuple[object, ...] = ()
         self._title = w.HTML().add_class("bkr-card-title")
         self._results = w.HTML().add_class("bkr-results")
@@ -89,10 +90,19 @@ class StepCard:
         """An action of this step begins: what the last one left is cleared away."""
         self.live.clear()
         self._failure.children = ()
+        self._forget_what_was_found_otherwise()
         self.status, self.phase, self._began = "running", "", time.monotonic()
         if self._settings is not None:  # the form makes room for what happens now
             self._settings_open, self._settings.value = self._settings.value, False
         self.open(True)
+
+    def _forget_what_was_found_otherwise(self) -> None:
+        """Results of other parameters would mislead: a plan stands beside what it plans, or not at all."""
+        if self._chosen != self._choices.values:
+            self._chosen = dict(self._choices.values)
+            self._found.clear()
+            self._commands.lines = []
+            self._show_results()
 
     def watch(self, phase: str, result: Findings | Plan | None) -> None:
         """A phase begins (None) or has ended with this result."""

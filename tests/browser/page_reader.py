@@ -60,6 +60,13 @@ class Reader:
         self.menu("Run", "Run All Cells")
         expect(self.guided).to_be_visible(timeout=SLOW)
 
+    def run_up_to(self, line: str) -> None:
+        """Run the cell that holds this line and those above it, and wait for its page."""
+        self.click(self.page.locator(".jp-CodeCell .cm-line", has_text=line).first)
+        self.menu("Run", "Run All Above Selected Cell")
+        self.menu("Run", "Run Selected Cell and Do not Advance")
+        expect(self.guided).to_be_visible(timeout=SLOW)
+
     def menu(self, menu: str, entry: str) -> None:
         self.click(self.page.locator(".lm-MenuBar-itemLabel", has_text=menu).first)
         self.click(self.page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True))

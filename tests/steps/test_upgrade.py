@@ -96,6 +96,7 @@ def test_an_image_that_cannot_be_pulled_is_rolled_back(lab: Site) -> None:
         step.apply()
     assert "docker.io/moby/buildkit:no-such-tag (privileged)" in caught.value.what
     assert f"rolled back to {DEFAULT_IMAGE} (privileged), which is Ready" in caught.value.what
+    assert "upgrade_to names it: no-such-tag" in caught.value.remedy
     assert _image(lab) == DEFAULT_IMAGE
     assert "RUN works" in str(lab.step(Operate, probe_run=True).apply())
     verify = step.verify()

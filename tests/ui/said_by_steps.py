@@ -115,8 +115,10 @@ def _said_children(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         yield node.func
-        if name in _NOT_SAID:
+        by_name = isinstance(node.func, ast.Name)  # dataclasses.replace is no str.replace
+        if name in _NOT_SAID and not (by_name and name == "replace"):
             yield from (a for a in node.args if not isinstance(a, (ast.Constant, ast.JoinedStr)))
+            yield from (k.value for k in node.keywords if k.arg != "description")
             return
         seen = 3 if name == "Finding" else -1  # what was seen stays as it is
         yield from (a for i, a in enumerate(node.args) if i != seen)

@@ -14,6 +14,7 @@ from on_sandbox import INSTANCE
 from runbook_lib import credentials
 from runbook_lib.errors import InvalidParameterError, RunbookError, SettingsError
 from runbook_lib.journal import Journal
+from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.progress import Event
 from runbook_lib.settings import Settings, fields_of
 from runbook_lib.settings_sources import default_of, load
@@ -24,8 +25,9 @@ from runbook_lib.ui.fields import Field, to_text
 from runbook_lib.ui.live import Live
 from runbook_lib.ui.outcome import exported
 from runbook_lib.ui.page import _FILLED, Page, own_fields
+from runbook_lib.ui.panel import own_first
 from runbook_lib.ui.registry_box import VARIABLE, RegistryBox
-from runbook_lib.ui.step_card import safe_remedy
+from runbook_lib.ui.step_card import Presses, StepCard, safe_remedy
 from runbook_lib.ui.timeline import timeline
 from runbook_lib.ui.work import Worker
 
@@ -205,6 +207,26 @@ def test_the_report_of_a_page_is_written_by_a_process(tmp_path: Path) -> None:
 def test_a_sandbox_that_never_was_up_is_explained() -> None:
     with pytest.raises(RunbookError, match="no state"):
         children.sandbox_values("never-was-up")
+
+
+def test_results_that_were_found_with_other_parameters_go_with_the_next_action() -> None:
+    choices = Choices()
+    card = StepCard("operate", choices, Presses(lambda *_: None, lambda _: None, lambda: None), ["prune"])
+    plan = Plan([Change(Action.DELETE, "cache of Pod x/y", "-1 kB  old", ("prune it",))])
+    card.begin()
+    card.watch("plan", plan)
+    card.begin()
+    assert "cache of Pod x/y" in card._results.value
+    assert card._commands.lines == ["prune it"]
+    choices.type_in("upgrade_to", "v9.9.9")
+    card.begin()
+    assert card._results.value == ""
+    assert card._commands.lines == []
+
+
+def test_a_panel_shows_the_parameters_first_that_it_is_for() -> None:
+    assert own_first("operate")[:2] == ["upgrade_to", "probe_run"]
+    assert set(own_first("operate")) == set(fields_of("operate")) - {"language"}
 
 
 def test_only_switches_are_set_by_a_click() -> None:
