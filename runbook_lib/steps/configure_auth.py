@@ -28,7 +28,7 @@ class ConfigureAuth(Step):
 
     name: ClassVar[str] = "configure_auth"
     notebook: ClassVar[str] = "02_configure_auth.ipynb"
-    title: ClassVar[str] = "Configure registry logins"
+    title: ClassVar[str] = "Log in to the registry"
 
     @property
     def file(self) -> DockerConfigFile:

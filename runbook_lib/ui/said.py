@@ -36,6 +36,7 @@ class _Template:
     pattern: re.Pattern[str]
     anchor: str  # its longest literal: what lacks it need not be matched
     letters: int
+    ends_in_message: bool  # `to do: {0}`: what follows a colon is a message, not a name
     translation: str
 
 
@@ -60,7 +61,11 @@ def _compiled(template: str, translation: str) -> _Template:
     literals = _HOLE.split(template)[::2]
     pattern = "(.*?)".join(re.escape(one) for one in literals)
     return _Template(
-        re.compile(pattern, re.DOTALL), max(literals, key=len), _letters("".join(literals)), translation
+        re.compile(pattern, re.DOTALL),
+        max(literals, key=len),
+        _letters("".join(literals)),
+        not literals[-1] and literals[-2].endswith(": "),
+        translation,
     )
 
 
@@ -95,6 +100,8 @@ def _splits(text: str, separator: str) -> Iterator[tuple[str, str]]:
 
 def _filled(template: _Template, match: re.Match[str], language: str) -> tuple[int, str]:
     values = [_value(v, language) for v in match.groups()]
+    if template.ends_in_message:
+        values[-1] = _reading(match.groups()[-1], language)
     explained = sum(v[0] for v in values)
     if (
         template.letters < _WEAK

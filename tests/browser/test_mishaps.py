@@ -139,6 +139,7 @@ def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path:
     opened.restart_and_run_all()
     expect(opened.guided.get_by_text("A run was cut short here.")).to_be_visible(timeout=SLOW)
     opened.expect_status(PUSH, "unfinished")
+    expect(opened.guided.locator("h1")).to_be_in_viewport()
     opened.picture("after-kernel-restart")
     assert folder.input_value() == str(slow)
     opened.press("Settings of this step", card)

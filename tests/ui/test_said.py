@@ -71,6 +71,7 @@ def test_nothing_is_missing_and_nothing_is_left_over(language: str) -> None:
         ("Ready on node-1, 2 restarts", "在 node-1 上就绪，重启 2 次"),
         ("missing: create pods (to make the builder Pod)", "缺少：create pods（用于创建构建器 Pod）"),
         ("unchanged", "不变"),
+        ("to do: create", "待办：创建"),
         (
             "correct the parameter image; the tag must exist in the registry; here upgrade_to names it: v9",
             "更正参数 image；标签必须存在于镜像仓库中；这里由 upgrade_to 指定：v9",
