@@ -194,6 +194,7 @@ class World:
             for name, value in values.items()
         ]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+        self.run_dir(number).mkdir(parents=True, exist_ok=True)
         with self.output(number).open("w") as out:
             return subprocess.Popen(
                 [sys.executable, "-m", "runbook_lib", "run", *words],
