@@ -16,6 +16,7 @@ from traitlets.config import Config
 
 from runbook_lib.errors import RunError
 from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
+from runbook_lib.scratch import scratch_folder
 
 _ENGINE = "runbook"
 _START_TIMEOUT = 60  # seconds until a kernel must answer
@@ -42,7 +43,10 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
             kernel_name=kernel_name,
             startup_timeout=_START_TIMEOUT,
             timeout=None,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # TCP would be open to other users
+            # TCP would be open to other users; the connection file holds a key.
+            config=Config(
+                {"KernelManager": {"transport": "ipc", "connection_file": str(execution.connection_file)}}
+            ),
         )
         execution.client = client
         return client.execute(env=kernel_environment(execution.run_dir))
@@ -60,6 +64,7 @@ class NotebookExecution:
         self.output = run_dir / notebook.name
         self.parameters = parameters
         self.client: Any = None
+        self.connection_file = Path()
         self.error: BaseException | None = None
         self._stopped_since: float | None = None
         self._was_frozen = False
@@ -121,14 +126,16 @@ class NotebookExecution:
 
     def _work(self) -> None:
         try:
-            execute_notebook(
-                self.notebook,
-                self.output,
-                parameters=self.parameters,
-                engine_name=_ENGINE,
-                progress_bar=False,
-                log_output=False,
-                execution=self,
-            )
+            with scratch_folder() as folder:
+                self.connection_file = folder / "kernel.json"
+                execute_notebook(
+                    self.notebook,
+                    self.output,
+                    parameters=self.parameters,
+                    engine_name=_ENGINE,
+                    progress_bar=False,
+                    log_output=False,
+                    execution=self,
+                )
         except BaseException as e:  # noqa: BLE001  a thread has nobody above it: the main thread reads it
             self.error = e

@@ -20,6 +20,7 @@ from runbook_lib.run import cells, failure, report
 from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.processes import end_processes, sweep_orphans
 from runbook_lib.run.watch import Tail, Watcher
+from runbook_lib.scratch import sweep
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry, entry_of
 from runbook_lib.steps.story import finished_steps
@@ -76,6 +77,7 @@ class Run:
         """
         lock = self.folder.hold()
         try:
+            sweep()
             for orphan in sweep_orphans():
                 self._watcher.note(f"ended what a dead run had left behind: {orphan}")
             done = finished_steps(self.journal.entries()) if resumed else set()

@@ -269,7 +269,10 @@ class World:
             *(self.folder / "home").rglob("core*"),
             *(self.folder / "home").rglob("kernel-*.json"),
         )
-        return found + [str(p.relative_to(self.folder)) for p in temporary]
+        found += [str(p.relative_to(self.folder)) for p in temporary]
+        for path in temporary:  # it is told once
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return found
 
 
 def _is_below(process: psutil.Process, shims: set[int]) -> bool:

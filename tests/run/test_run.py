@@ -134,6 +134,7 @@ def test_a_killed_run_is_swept_by_the_next_and_can_be_resumed(fake_runs: FakeRun
     assert "verified again" in out
     assert [fake_runs.applied(s) for s in STEPS] == [1, 1]
     assert fake_runs.left_over() == []
+    assert list(fake_runs.temporary.iterdir()) == []  # the kernel's key was in there
 
 
 def test_a_run_that_is_going_on_cannot_be_resumed(fake_runs: FakeRuns) -> None:

@@ -30,7 +30,13 @@ class FakeRuns:
     def environ(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
         more = {"FAKE_WORLD": str(self.world), "FAKE_TOKEN": TOKEN, "PYTHONPATH": str(FAKES)}
-        return {**kept, **more, "RUNBOOK_RUN_DIR": str(self.base)}
+        self.temporary.mkdir(exist_ok=True)
+        return {**kept, **more, "RUNBOOK_RUN_DIR": str(self.base), "TMPDIR": str(self.temporary)}
+
+    @property
+    def temporary(self) -> Path:
+        """Where the runs put temporary files; the paths of sockets in it may not be long."""
+        return Path("/tmp") / f"fakes-{self.world.parent.name[-20:]}-{os.getpid()}"
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
