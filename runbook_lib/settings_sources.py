@@ -155,8 +155,8 @@ def from_text(name: str, text: str) -> Any:  # noqa: ANN401
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
                 text.lower()
             ]
-        if kind is float:
-            return float(text)
+        if kind in (int, float):
+            return kind(text)
         if kind in (list, dict):
             stripped = text.strip()
             if kind is list and not stripped.startswith(("[", "-")):

@@ -34,7 +34,9 @@ def test_environment_text_becomes_the_fields_type() -> None:
     assert settings.ready_timeout == 60.0
 
 
-@pytest.mark.parametrize(("name", "text"), [("run_image", "maybe"), ("ready_timeout", "x"), ("tags", "[")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("run_image", "maybe"), ("ready_timeout", "x"), ("keep_runs", "1.5"), ("tags", "[")]
+)
 def test_text_of_the_wrong_type_is_refused(name: str, text: str) -> None:
     with pytest.raises(InvalidParameterError, match="not a") as caught:
         from_text(name, text)

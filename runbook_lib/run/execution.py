@@ -29,7 +29,8 @@ _END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
     """papermill's own engine, but the kernel gets the environment we choose and can be interrupted.
 
-    It is spoken to over sockets in a folder of its own: TCP ports would be open to the machine's other users.
+    It is spoken to over sockets, beside its connection file with the key: TCP ports would be open to other
+    users of the machine.
     """
 
     @classmethod
@@ -46,7 +47,9 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
             kernel_name=kernel_name,
             startup_timeout=_START_TIMEOUT,
             timeout=None,
-            config=Config({"KernelManager": {"transport": "ipc", "connection_file": execution.connection}}),
+            config=Config(
+                {"KernelManager": {"transport": "ipc", "connection_file": str(execution.connection_file)}}
+            ),
         )
         execution.client = client
         return client.execute(env=kernel_environment(execution.run_dir))
@@ -64,7 +67,7 @@ class NotebookExecution:
         self.output = run_dir / notebook.name
         self.parameters = parameters
         self.client: Any = None
-        self.connection = ""
+        self.connection_file = Path()
         self.error: BaseException | None = None
         self._stopped_since: float | None = None
         self._was_frozen = False
@@ -127,7 +130,7 @@ class NotebookExecution:
     def _work(self) -> None:
         try:
             with scratch_folder() as folder:
-                self.connection = str(folder / "kernel.json")  # its sockets lie beside it
+                self.connection_file = folder / "kernel.json"
                 execute_notebook(
                     self.notebook,
                     self.output,

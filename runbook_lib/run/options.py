@@ -77,7 +77,14 @@ def _kind(annotation: Any) -> str:  # noqa: ANN401
     origin = get_origin(annotation) or annotation
     if origin is Literal:
         return "|".join(str(a) for a in get_args(annotation))
-    return {str: "text", float: "number", bool: "yes/no", list: "list", dict: "mapping"}.get(origin, "text")
+    return {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "yes/no",
+        list: "list",
+        dict: "mapping",
+    }.get(origin, "text")
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the canaries are shared with other tests
+
 from harness import is_served
 from healing import heal
 from run import RESULTS, commit_of, keep

@@ -194,6 +194,7 @@ class World:
             for name, value in values.items()
         ]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+        self.run_dir(number).mkdir(parents=True, exist_ok=True)
         with self.output(number).open("w") as out:
             return subprocess.Popen(
                 [sys.executable, "-m", "runbook_lib", "run", *words],
@@ -268,7 +269,10 @@ class World:
             *(self.folder / "home").rglob("core*"),
             *(self.folder / "home").rglob("kernel-*.json"),
         )
-        return found + [str(p.relative_to(self.folder)) for p in temporary]
+        found += [str(p.relative_to(self.folder)) for p in temporary]
+        for path in temporary:  # it is told once
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return found
 
 
 def _is_below(process: psutil.Process, shims: set[int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,3 +28,4 @@ def fake_runs(tmp_path: Path) -> Iterator[FakeRuns]:
     yield runs
     for folder in runs.base.glob("*"):
         processes.end_processes(folder)
+    shutil.rmtree(runs.temporary, ignore_errors=True)

@@ -15,6 +15,7 @@ from runbook_lib.settings_sources import load
 VALUES = {
     "namespace": "team-a",
     "ready_timeout": 60.0,
+    "keep_runs": 7,
     "create_namespace": True,
     "tags": ["one", "two"],
     "limits": {"memory": "4Gi"},
@@ -22,6 +23,7 @@ VALUES = {
 TEXTS = {
     "namespace": "team-a",
     "ready_timeout": "60",
+    "keep_runs": "7",
     "create_namespace": "true",
     "tags": "one,two",
     "limits": "{memory: 4Gi}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +31,13 @@ class FakeRuns:
     def environ(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
         more = {"FAKE_WORLD": str(self.world), "FAKE_TOKEN": TOKEN, "PYTHONPATH": str(FAKES)}
-        return {**kept, **more, "RUNBOOK_RUN_DIR": str(self.base)}
+        self.temporary.mkdir(exist_ok=True)
+        return {**kept, **more, "RUNBOOK_RUN_DIR": str(self.base), "TMPDIR": str(self.temporary)}
+
+    @property
+    def temporary(self) -> Path:
+        """Where the runs put temporary files; the paths of sockets in it may not be long."""
+        return Path("/tmp") / f"fakes-{self.world.parent.name[-20:]}-{os.getpid()}"
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -60,9 +65,9 @@ class FakeRuns:
     def newest(self) -> Path:
         return max(p.parent for p in self.base.glob("*/run.json"))
 
-    def kernel_files(self) -> set[str]:
-        """The connection files and sockets of kernels, of whatever run, in the system's temporary folder."""
-        return {str(p) for p in Path(tempfile.gettempdir()).glob(f"{scratch.PREFIX}*/kernel*")}
+    def kernel_files(self) -> list[Path]:
+        """The connection files and sockets of kernels."""
+        return list(self.temporary.glob(f"{scratch.PREFIX}*/kernel*"))
 
     def left_over(self) -> list[psutil.Process]:
         return [p for folder in self.base.glob("*") for p in processes.processes_of(folder)]
