@@ -299,7 +299,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "header lies": ({"kind": "wrong_digest", "path": MANIFEST}, "names another digest"),
     "blob gone": (answer(404, BLOB, after=1, code="BLOB_UNKNOWN"), "does not have it"),
     "500": (answer(500, MANIFEST), "failed on its side"),
-    "502 page": (answer(502, BLOB, body="html", after=5), "failed on its side"),
+    "502 page": (answer(502, BLOB, body="html", after=5), "something in front of the registry"),
     "429": (answer(429, MANIFEST, retry_after=0), "limits how often"),
     "403": (answer(403, MANIFEST, code="DENIED"), "may not do that"),
     "cut": ({"kind": "cut", "path": MANIFEST}, "broke off"),
