@@ -49,10 +49,10 @@ faults: $(STAMP)
 report: $(STAMP)
 	$(BIN)/python tests/faults/report.py
 
-# RUNS whole runs in a row, then 50 builds at once.
+# RUNS whole runs in a row, as many rounds of the guided page's work in one process, then 50 builds at once.
 RUNS ?= 200
 soak: $(STAMP)
-	$(BIN)/python tests/faults/soak.py --runs $(RUNS)
+	$(BIN)/python tests/faults/soak.py --runs $(RUNS) --page $(RUNS)
 
 # What the sandbox runs; the first time this takes as long as building Kubernetes does.
 programs: $(STAMP)

@@ -1,13 +1,16 @@
-"""Many whole runs, one after the other on one sandbox, then many builds at once on one builder.
+"""Many whole runs in a row on one sandbox; the guided page's work over and over in one process; then many
+builds at once on one builder: `python tests/faults/soak.py [--runs N] [--page N] [--builds N]`.
 
-`python tests/faults/soak.py [--runs N] [--builds N]` adds a record of kind "soak" to the results file: what
-grows with the number of runs, by a straight line through the measurements (least squares). The first tenth of
-the runs is left out of it: caches fill then.
+Adds a record of kind "soak" to the results file: what grows with the number of runs, by a straight line through
+the measurements (least squares). The first tenth of the runs, and the first half of the page's rounds, are left
+out of it: caches fill then.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -123,6 +126,33 @@ def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
     return found | {"runs_kept": kept, "keep_runs": keep_runs}
 
 
+def page(world: World, rounds: int) -> dict[str, Any]:
+    """What the guided page's kernel does, by one process: its memory, descriptors and threads."""
+    heal(world, upto="test_push")
+    parameters = world.folder / "page.json"
+    limits = {"request_timeout": 30.0, "ready_timeout": 120.0}
+    parameters.write_text(json.dumps(world.parameters(0, run_dir=str(world.folder / "page"), **limits)))
+    command = [sys.executable, str(Path(__file__).with_name("soak_page.py")), str(parameters), str(rounds)]
+    seen: list[dict[str, Any]] = []
+    begun = time.monotonic()
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            link = world.tag_folder(json.loads(line)["tag"]) / "current" / "link"
+            proven = link.exists() and link.read_text().strip() == json.loads(line)["digest"]
+            seen.append({**json.loads(line), "hours": (time.monotonic() - begun) / 3600, "proven": proven})
+            if len(seen) % 10 == 0:
+                print(f"page {len(seen)}/{rounds}: {line.strip()}", flush=True)
+    half, quarter = seen[len(seen) // 2 :], max(1, len(seen) // 4)
+    mean = sum(one["rss"] for one in half) / max(1, len(half))
+    found: dict[str, Any] = {"page_rounds": rounds, "page_proven": sum(one["proven"] for one in seen)}
+    found["page_rss_percent_per_hour"] = round(slope([(o["hours"], o["rss"] / mean * 100) for o in half]), 2)
+    for name in ("descriptors", "threads"):
+        counts = [one[name] for one in seen]
+        found[f"page_{name}_early_late"] = [max(counts[quarter : 2 * quarter]), max(counts[-quarter:])]
+    return found
+
+
 def builds(world: World, count: int) -> dict[str, Any]:
     """Many steps of building and pushing at once, each with a tag and a build of its own."""
     numbers = range(1000, 1000 + count)
@@ -147,6 +177,7 @@ def builds(world: World, count: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--page", type=int, default=200)
     parser.add_argument("--builds", type=int, default=50)
     parser.add_argument("--keep-runs", type=int, default=20)
     parser.add_argument("--instance", default="soak")
@@ -157,6 +188,8 @@ def main() -> int:
         world.prepare()
         try:
             found = runs(world, options.runs, options.keep_runs) if options.runs else {}
+            if options.page:
+                found |= page(world, options.page)
             if options.builds:
                 heal(world, upto="test_push")
                 found |= builds(world, options.builds)
@@ -166,6 +199,7 @@ def main() -> int:
     keep(options.results, commit_of(), {"kind": "soak", **found})
     print("\n".join(f"{name:32} {value}" for name, value in found.items()))
     is_good = not found.get("runs_failed") and found.get("builds_served", 0) == options.builds
+    is_good = is_good and found.get("page_proven", 0) == options.page
     return 0 if is_good else 1
 
 
