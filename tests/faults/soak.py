@@ -1,9 +1,9 @@
 """Many whole runs in a row on one sandbox; the guided page's work over and over in one process; then many
 builds at once on one builder: `python tests/faults/soak.py [--runs N] [--page N] [--builds N]`.
 
-Adds a record of kind "soak" to the results file: what grows with the number of runs, by a straight line through
-the measurements (least squares). The first tenth of the runs, and the first half of the page's rounds, are left
-out of it: caches fill then.
+Adds a record of kind "soak" to the results file: what grows with the number of runs, by a straight line
+through the measurements (least squares). The first tenth of the runs and the first half of the page's rounds
+are left out of it: caches fill then.
 """
 
 from __future__ import annotations
