@@ -29,6 +29,7 @@ $(STAMP): requirements.txt requirements-dev.txt requirements-uv.txt pyproject.to
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
+	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
 	touch $@
 
 bench: $(STAMP)

@@ -20,7 +20,7 @@ from runbook_lib.steps.contract import REPOSITORY_ROOT
 TOKEN = "browser-test"
 _SETTINGS = {
     "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/notification": {"checkForUpdates": False},
 }
 
 
