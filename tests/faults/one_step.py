@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def carry_out(name: str, parameters: Path) -> int:
         print(f"{type(e).__name__}: {said}" + ("" if e.remedy else " [NO REMEDY]"))
         return 1
     except Exception as e:  # noqa: BLE001  what must never come out: it is counted as a defect
+        traceback.print_exc()
         print(f"UNTYPED {type(e).__name__}: {e}")
         return 3
     return 0

@@ -163,7 +163,7 @@ def _fill(_world: World, _case: int, scene: Scene) -> bool:
 def _clock(shift: str) -> Callable[[World, int], AbstractContextManager[Scene]]:
     @contextmanager
     def scene(_world: World, _case: int) -> Iterator[Scene]:
-        variables = {"LD_PRELOAD": _FAKETIME, "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        variables = {"LD_PRELOAD": _FAKETIME, "FAKETIME": shift}
         yield Scene(preload=variables)
 
     return scene
