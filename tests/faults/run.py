@@ -21,7 +21,7 @@ from typing import Any
 
 import platformdirs
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the canaries are shared with other tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
 from fault import STEPS, Fault
 from harness import Result, run_case

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the canaries are shared with other tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
 from harness import is_served
 from healing import heal

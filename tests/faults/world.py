@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from on_sandbox import PARAMETERS
 from runner import Runner, Running
 
 from sandbox.cluster.down import down
@@ -27,15 +28,6 @@ from sandbox.cluster.up import up
 from sandbox.console import Reporter
 from sandbox.double.admin import Admin
 
-_NAMES = (
-    "kubeconfig",
-    "context",
-    "registry",
-    "registry_ca",
-    "registry_username",
-    "registry_credential",
-    "kubectl",
-)
 # Short limits, so that what is to be detected is detected soon.
 _LIMITS = {"request_timeout": 5.0, "ready_timeout": 20.0, "build_timeout": 60.0, "stall_timeout": 10.0}
 # Not the mark of headless runs: those end the processes of runs that nobody is at.
@@ -143,7 +135,7 @@ class World:
 
     def parameters(self, number: int, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
-        values: dict[str, Any] = {name: self.env[name.upper()] for name in _NAMES}
+        values: dict[str, Any] = {name: self.env[name.upper()] for name in PARAMETERS}
         # A builder trusts the authority of all its mirrors: so it trusts the proxy, too.
         values["mirrors"] = {**json.loads(self.env["MIRRORS"]), "proxied.invalid": [self.proxied_registry]}
         values |= {"namespace": self.namespace, **_LIMITS}
