@@ -22,12 +22,14 @@ def carry_out(step: Step, watch: Watch, *, finished_before: bool = False) -> str
     """Check, plan, apply and verify `step`; returns its status: done or verified again.
 
     With `finished_before` the world is asked first: where the work still stands, nothing is repeated.
-    The journal gets the same `run` entries as from a headless run, so the report reads both alike.
+    The journal gets the same `run` entries as from a headless run, so the report reads both alike. One
+    that has grown long begins anew.
 
     Raises:
         RunbookError: a finding blocks, or a verb failed; StepCancelledError: the reader cancelled.
     """
     begun = time.monotonic()
+    step.journal.trim()
     step.journal.write(step.name, "run", "started", parameters=_own(step.name, step.settings))
     try:
         status = "verified again" if finished_before and _stands(step, watch) else _work(step, watch)

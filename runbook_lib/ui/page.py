@@ -71,9 +71,7 @@ class Page:
     # -- beginnings -----------------------------------------------------------------------------
     def _recalled(self, given: Settings) -> str:
         """Take the choices of the journal's last page, then what the environment says; the profile."""
-        journal = Journal(run_dir_of(given))
-        journal.trim()
-        entries = journal.entries()
+        entries = Journal(run_dir_of(given)).entries()
         last = next((e for e in reversed(list(entries)) if (e.step, e.kind) == (PAGE, "parameters")), None)
         self.choices = Choices()
         stored = last.data if last else {}

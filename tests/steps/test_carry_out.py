@@ -9,7 +9,7 @@ import pytest
 
 from runbook_lib.errors import BlockedError, RunbookError, StepCancelledError
 from runbook_lib.findings import Finding, Findings, Status
-from runbook_lib.journal import Journal
+from runbook_lib.journal import MOST_BYTES, Journal
 from runbook_lib.plan import Plan
 from runbook_lib.progress import Event, silent_sink
 from runbook_lib.settings import Settings
@@ -59,6 +59,17 @@ def test_four_verbs_in_order_and_done(tmp_path: Path) -> None:
     assert carry_out(step, lambda phase, result: seen.append(phase) if result is None else None) == "done"
     assert step.called == seen == ["check", "plan", "apply", "verify"]
     assert finished_steps(step.journal.entries()) == {"install_pod"}
+
+
+def test_a_journal_that_has_grown_begins_anew_and_still_knows_what_is_done(tmp_path: Path) -> None:
+    step = Scripted(tmp_path)
+    carry_out(step, _ignore)
+    for _ in range(5):
+        step.journal.write("install_pod", "apply", "event", message="x" * (MOST_BYTES // 5))
+    other = Scripted(tmp_path)
+    assert carry_out(other, _ignore, finished_before=True) == "verified again"
+    assert other.journal.path.stat().st_size < 10_000
+    assert finished_steps(other.journal.entries()) == {"install_pod"}
 
 
 def test_what_still_stands_is_only_verified(tmp_path: Path) -> None:
