@@ -6,6 +6,7 @@ A journal entry is a memory, never a proof: on resume the world is verified agai
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -91,7 +92,9 @@ class Journal:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, (_line_end_owed(descriptor) + text).encode())
+                data = (_line_end_owed(descriptor) + text).encode()
+                if os.write(descriptor, data) < len(data):  # a disk that is nearly full takes a part
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_a_journal_that_grew_begins_anew_with_its_facts_and_newest_entries(tmp_p
     assert (tmp_path / "journal.old.jsonl").read_text().count("\n") == 802
     journal.write("one", "check", "started")
     assert len(list(journal.entries())) == 303
+
+
+def test_a_line_that_fits_only_in_part_is_an_error_and_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    journal.fact("one", answer=1)
+    whole = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, data: whole(descriptor, data[:10]))
+        with pytest.raises(JournalError, match="No space left"):
+            journal.fact("one", answer=2)
+    journal.fact("one", other=3)
+    assert (journal.look_up("answer"), journal.look_up("other")) == (1, 3)
 
 
 def test_a_typed_error_is_journalled_whole_and_a_foreign_one_by_type_only(tmp_path: Path) -> None:
