@@ -74,6 +74,13 @@ TABLE = (
         "an image named in FROM cannot be pulled",
         "check its name and tag; a private image, or a mirror, needs a login too (notebook 02)",
     ),
+    _row(  # buildctl itself asks for tokens, on this machine
+        r"failed to fetch (oauth|anonymous) token.*"
+        r"(connection re|timeout|dial tcp|no such host|unreachable|deadline exceeded|EOF)",
+        "the registry's token service cannot be reached from this machine",
+        "check the way from this machine to the registry (name, route, proxy), then build again",
+        _AUTH,
+    ),
     _row(
         r"\b40[13]\b|unauthorized|insufficient_scope|authorization failed|failed to authorize|denied"
         r"|failed to fetch (oauth|anonymous) token",

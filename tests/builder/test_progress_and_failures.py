@@ -70,6 +70,11 @@ def test_a_failed_run_names_the_instruction_and_its_last_lines() -> None:
             "certificate",
             "01",
         ),
+        (
+            'failed to fetch oauth token: Post "https://r.example/token": read: connection reset by peer',
+            "token service cannot be reached",
+            "02",
+        ),
         ("dial tcp: lookup r.example on 10.0.0.10:53: no such host", "cannot reach", "01"),
         ("listing workers for Build: Unavailable: error reading from server: EOF", "connection", "01"),
         (
