@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,20 +71,12 @@ class Journal:
         except FileNotFoundError:
             return
         entries = [e for e in self.entries() if e.kind != "event"]
-        facts = [e for e in entries if e.kind == "fact"]
-        merged: dict[str, dict[str, Any]] = {}
-        for fact in facts:
-            for name, value in fact.data.items():
-                for others in merged.values():
-                    others.pop(name, None)
-                merged.setdefault(fact.step, {})[name] = value
+        last = {name: e for e in entries if e.kind == "fact" for name in e.data}
+        facts = [replace(e, data={name: e.data[name]}) for name, e in last.items()]
         newest = [e for e in entries if e.kind != "fact"][-_KEPT:]
-        records = [
-            Entry(facts[-1].time, step, "apply", "fact", data) for step, data in merged.items() if data
-        ]
         with self._explained():
             self.path.replace(self.path.with_name(SET_ASIDE))
-        lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*records, *newest]]
+        lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*facts, *newest]]
         self._append("".join(lines))
 
     def _append(self, text: str) -> None:

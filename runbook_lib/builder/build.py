@@ -127,6 +127,12 @@ def build(
         return BuildResult(_digest(found, request), found, progress.records(), seconds)
 
 
+def cancelled(where: str) -> StepCancelledError:
+    """The error of a build that the reader ended; `where` it was."""
+    remedy = "build again: finished steps are in the cache"
+    return StepCancelledError("the build was cancelled", where=where, remedy=remedy)
+
+
 class _Clock:
     """The two limits of a build and the wish to cancel it, checked at every tick."""
 
@@ -149,9 +155,7 @@ class _Clock:
             (v.name for v in progress.vertices.values() if v.started and not v.completed), "buildctl"
         )
         if self._cancel is not None and self._cancel.is_set():
-            raise StepCancelledError(
-                "the build was cancelled", where=where, remedy="build again: finished steps are in the cache"
-            )
+            raise cancelled(where)
         build_timeout, stall_timeout = self._limits
         if now - self._begun > build_timeout:
             raise BuildTimeoutError(

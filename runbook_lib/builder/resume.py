@@ -17,9 +17,9 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from runbook_lib.builder.build import BuildRequest, BuildResult, build
+from runbook_lib.builder.build import BuildRequest, BuildResult, build, cancelled
 from runbook_lib.builder.buildctl import Builder
-from runbook_lib.errors import BuilderError, ConnectionLostError, StepCancelledError
+from runbook_lib.errors import BuilderError, ConnectionLostError
 from runbook_lib.progress import Event, Sink
 
 BACK = 15.0  # seconds in which the builder must answer again: a container that died is begun anew in two
@@ -67,6 +67,5 @@ def _await(builder: Builder, lost: ConnectionLostError, cancel: threading.Event)
         asking(builder.workers, timeout=_ASK)
     except RetryError as e:
         if cancel.is_set():
-            remedy = "build again: finished steps are in the cache"
-            raise StepCancelledError("the build was cancelled", where=lost.where, remedy=remedy) from e
+            raise cancelled(lost.where) from e
         raise lost from e

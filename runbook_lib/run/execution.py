@@ -15,6 +15,7 @@ from papermill.execute import execute_notebook
 from traitlets.config import Config
 
 from runbook_lib.errors import RunError
+from runbook_lib.run.failure import STOPPED_KERNEL
 from runbook_lib.run.processes import end_processes, kernel_environment, processes_of
 from runbook_lib.scratch import scratch_folder
 
@@ -22,7 +23,6 @@ _ENGINE = "runbook"
 _START_TIMEOUT = 60  # seconds until a kernel must answer
 _INTERRUPT_GRACE = 5.0  # seconds an interrupted cell has to undo what it was at
 _FROZEN = 10.0  # seconds for which a kernel may be stopped before nobody waits for it any longer
-STOPPED_KERNEL = "StoppedKernel"
 _END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel is gone
 
 

@@ -16,7 +16,7 @@ from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry
 
 _DEAD_KERNEL = "DeadKernelError"
-_STOPPED_KERNEL = "StoppedKernel"  # as run/execution.py calls it
+STOPPED_KERNEL = "StoppedKernel"  # how run/execution.py tells of one
 
 
 def of_execution(
@@ -37,7 +37,7 @@ def of_execution(
             remedy="look at the machine's memory, then go on with --resume",
             notebook=entry.notebook,
         )
-    if kind == _STOPPED_KERNEL:
+    if kind == STOPPED_KERNEL:
         return StepFailedError(
             f"the kernel was {text} in the middle of the step (SIGSTOP, or a debugger), and was ended",
             where=entry.name,

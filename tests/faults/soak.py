@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -91,10 +92,9 @@ def _size(folder: Path) -> float:
 
 def slope(points: list[tuple[float, float]]) -> float:
     """The slope of the line of least squares; 0 for fewer than two moments."""
-    count = len(points)
-    mean_x, mean_y = sum(x for x, _ in points) / max(count, 1), sum(y for _, y in points) / max(count, 1)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+    if len({x for x, _ in points}) < 2:
+        return 0.0
+    return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
 def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
