@@ -6,7 +6,10 @@ import base64
 import json
 import threading
 import urllib.parse
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -34,17 +37,18 @@ def hits(folder: Path, forms: dict[str, bytes]) -> list[str]:
     return found
 
 
-class ArgvWatch:
-    """Reads every process's argument list over and over; `seen` holds those with a form in them."""
+class Watch(ABC):
+    """Looks at all processes over and over while its block runs; `seen` holds what `look` found."""
+
+    pause = 0.1  # seconds between two looks
 
     def __init__(self, forms: dict[str, bytes]) -> None:
         self.seen: set[str] = set()
-        self.looked = 0
-        self._forms = [form.decode() for form in forms.values()]
+        self.forms = forms
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
-    def __enter__(self) -> ArgvWatch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -52,12 +56,25 @@ class ArgvWatch:
         self._stop.set()
         self._thread.join()
 
+    @abstractmethod
+    def look(self) -> Iterator[str]: ...
+
     def _work(self) -> None:
-        while not self._stop.wait(0.1):
-            for process in psutil.process_iter():
-                try:
-                    words = process.cmdline()
-                except psutil.Error:
-                    continue
-                self.looked += 1
-                self.seen |= {words[0] for word in words if any(form in word for form in self._forms)}
+        while not self._stop.wait(self.pause):
+            self.seen.update(self.look())
+
+
+class ArgvWatch(Watch):
+    """Reads every process's argument list; `seen` holds those with a form in them, `looked` is the count."""
+
+    looked = 0
+
+    def look(self) -> Iterator[str]:
+        forms = [form.decode() for form in self.forms.values()]
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+            except psutil.Error:
+                continue
+            self.looked += 1
+            yield from (words[0] for word in words if any(form in word for form in forms))

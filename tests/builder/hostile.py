@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import trustme
+from serving import serving
 
 
 class Hostile(ThreadingHTTPServer):
@@ -96,12 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serve(certificate: trustme.LeafCert | None = None) -> Iterator[Hostile]:
     """The server at work; https with a certificate."""
-    with Hostile(certificate) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with Hostile(certificate) as server, serving(server):
         try:
             yield server
         finally:
             server.ending = True
-            server.shutdown()
-            thread.join(5)

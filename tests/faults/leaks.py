@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from canaries import forms_of, hits
+from canaries import Watch, forms_of, hits
 from world import World
 
 _BELONGS = ("docker_config/config.json: auth", "docker_config/config.json.buildkit-runbook.bak: auth")
@@ -34,30 +33,17 @@ def leaks_in_logs(world: World) -> list[str]:
     return hits(world.layout.logs, forms_of(world.env["REGISTRY_USERNAME"], world.token))
 
 
-class ProcessWatch:
-    """Reads argument lists and environments of all processes over and over; `seen` tells the programs.
+class ProcessWatch(Watch):
+    """Reads argument lists and environments of all processes; `seen` tells the programs.
 
     The login is given by file, so no process at all needs it in either.
     """
 
-    def __init__(self, username: str, token: str) -> None:
-        self.seen: set[str] = set()
-        self._forms = forms_of(username, token)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+    pause = _LOOK
 
-    def __enter__(self) -> ProcessWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(_LOOK):
-            for folder in Path("/proc").glob("[0-9]*"):
-                self.seen |= set(self._found(folder))
+    def look(self) -> Iterator[str]:
+        for folder in Path("/proc").glob("[0-9]*"):
+            yield from self._found(folder)
 
     def _found(self, folder: Path) -> Iterator[str]:
         for name in ("cmdline", "environ"):
@@ -66,4 +52,4 @@ class ProcessWatch:
                 program = (folder / "comm").read_text().strip()
             except OSError:
                 continue
-            yield from (f"{name} of {program}: {f}" for f, form in self._forms.items() if form in content)
+            yield from (f"{name} of {program}: {f}" for f, form in self.forms.items() if form in content)

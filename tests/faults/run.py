@@ -23,6 +23,7 @@ import platformdirs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
+from canaries import forms_of
 from fault import STEPS, Fault
 from harness import Result, run_case
 from leaks import ProcessWatch, leaks_in_logs
@@ -43,7 +44,7 @@ def main() -> int:
         world.prepare()
         world.plant_canary()
         try:
-            with ProcessWatch(world.env["REGISTRY_USERNAME"], world.token) as watch:
+            with ProcessWatch(forms_of(world.env["REGISTRY_USERNAME"], world.token)) as watch:
                 _rounds(world, chosen[part - 1 :: parts], options, seen)
             leaked = [*sorted(watch.seen), *leaks_in_logs(world)]
         finally:

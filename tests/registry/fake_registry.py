@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
+from serving import serving
 
 Reply = tuple[int, Mapping[str, str], bytes]
 """Status, headers, body. A Date of its own replaces the server's."""
@@ -57,10 +59,28 @@ def fake_registry(folder: Path, reply: Callable[[Fake, str, str], Reply]) -> Ite
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         fake.host = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
+        with serving(server):
             yield fake
-        finally:
-            server.shutdown()
-            thread.join(5)
+
+
+@contextmanager
+def listener(context: ssl.SSLContext | None) -> Iterator[str]:
+    """One connection: a handshake, or plain HTTP where there is no context."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.settimeout(5)
+                try:
+                    if context is not None:
+                        context.wrap_socket(connection, server_side=True).close()
+                    else:
+                        connection.recv(10)
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join(6)

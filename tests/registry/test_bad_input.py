@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +23,8 @@ from runbook_lib.registry.docker_config import DockerConfigFile
 from runbook_lib.registry.logins import Login
 from runbook_lib.registry.safe_file import real_path
 from sandbox.double.lab import Lab, free_port
+
+from .fake_registry import listener
 
 
 def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
@@ -55,20 +55,8 @@ def tls_server(certificate: trustme.LeafCert) -> Iterator[str]:
     """A listener that shakes hands and says nothing; the handshake is what is tested."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with listener.accept()[0] as connection:
-                connection.settimeout(5)
-                try:
-                    context.wrap_socket(connection, server_side=True).close()
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(6)
+    with listener(context) as host:
+        yield host
 
 
 def test_an_expired_certificate_is_named(tmp_path: Path) -> None:

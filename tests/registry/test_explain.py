@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
@@ -27,7 +23,7 @@ from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.explain import ROWS, error_for, read_body, row_for, seconds_to_wait
 from runbook_lib.registry.token import read_token
 
-from .fake_registry import fake_registry
+from .fake_registry import fake_registry, listener
 
 
 def oci(code: str, message: str = "") -> bytes:
@@ -150,29 +146,6 @@ def test_retry_after_is_told_and_reads_stay_bounded(
         client.challenge()
     assert caught.value.remedy.startswith("wait 77 s, as the registry asks")
     assert len(fake.seen) == transport.ATTEMPTS
-
-
-@contextmanager
-def listener(context: ssl.SSLContext | None) -> Iterator[str]:
-    """One connection: a handshake, or plain HTTP where there is no context."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with server.accept()[0] as connection:
-                connection.settimeout(5)
-                try:
-                    if context is not None:
-                        context.wrap_socket(connection, server_side=True).close()
-                    else:
-                        connection.recv(10)
-                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        thread.join(6)
 
 
 @pytest.mark.parametrize(

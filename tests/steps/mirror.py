@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
+from serving import serving
 
 
 class Mirror(ThreadingHTTPServer):
@@ -56,11 +56,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(certificate: trustme.LeafCert | None = None) -> Iterator[Mirror]:
-    with Mirror(certificate) as mirror:
-        thread = threading.Thread(target=mirror.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield mirror
-        finally:
-            mirror.shutdown()
-            thread.join()
+    with Mirror(certificate) as mirror, serving(mirror):
+        yield mirror
