@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from jupyter_client.manager import AsyncKernelManager
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -24,6 +25,17 @@ _START_TIMEOUT = 60  # seconds until a kernel must answer
 _INTERRUPT_GRACE = 5.0  # seconds an interrupted cell has to undo what it was at
 _FROZEN = 10.0  # seconds for which a kernel may be stopped before nobody waits for it any longer
 _END_TIMEOUT = 15.0  # seconds until papermill must have noticed that its kernel is gone
+
+
+class _KernelManager(AsyncKernelManager):
+    """Ends a kernel by asking it to end.
+
+    The base class interrupts it first. papermill ends kernels when no cell is at work, so that interrupt can
+    only meet ipykernel between an answer and its end, which makes an error line in the run's output.
+    """
+
+    async def _async_interrupt_kernel(self) -> None:
+        pass
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
@@ -45,6 +57,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
         client = PapermillNotebookClient(
             nb_man,
             kernel_name=kernel_name,
+            kernel_manager_class=_KernelManager,
             startup_timeout=_START_TIMEOUT,
             timeout=None,
             config=Config(

@@ -41,6 +41,13 @@ def test_a_good_run_tells_its_progress_and_leaves_notebooks_and_report(fake_runs
     assert fake_runs.left_over() == []
 
 
+def test_a_kernel_that_is_not_quite_done_is_not_interrupted(fake_runs: FakeRuns) -> None:
+    fake_runs.does("install_pod", "dawdle")
+    code, _, err = fake_runs.run("--steps", "install_pod")
+    assert (code, err) == (0, "")
+    assert fake_runs.left_over() == []
+
+
 def test_a_failure_names_step_cause_and_remedy_and_resume_goes_on(fake_runs: FakeRuns) -> None:
     fake_runs.does("configure_auth", "fail")
     code, _, err = fake_runs.run(*TWO)

@@ -1,6 +1,6 @@
 """Tiny steps over a folder instead of a cluster: only the machinery of the run is tested with them.
 
-FAKE_WORLD/<step> is what apply makes; FAKE_WORLD/<step>.does says fail, hang, die or leak.
+FAKE_WORLD/<step> is what apply makes; FAKE_WORLD/<step>.does says fail, hang, die, freeze, dawdle or leak.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 from typing import ClassVar
+
+from IPython import get_ipython
 
 from runbook_lib.errors import ClusterError
 from runbook_lib.findings import Finding, Findings, Status
@@ -57,6 +59,8 @@ class Fake(Step):
         if does == "hang":
             subprocess.run([sys.executable, "-c", "import time; time.sleep(120)"], timeout=130)
             time.sleep(120)
+        if does == "dawdle":
+            _dawdle()
         if does == "leak":
             raise ValueError(f"a library says {os.environ['FAKE_TOKEN']}")
         with self._made.open("a") as file:
@@ -67,6 +71,18 @@ class Fake(Step):
     def _verify(self) -> Findings:
         there = self._made.exists()
         return self._found(Status.OK if there else Status.FAIL, "there" if there else "gone")
+
+
+def _dawdle() -> None:
+    """Let the kernel's handler of the last message be at work for half a second after its answer."""
+    handlers = get_ipython().kernel.shell_handlers  # type: ignore[no-untyped-call]
+    answer = handlers["kernel_info_request"]
+
+    async def slowly(*words: object) -> None:
+        await answer(*words)
+        time.sleep(0.5)
+
+    handlers["kernel_info_request"] = slowly
 
 
 def fake_class(name: str) -> type[Step]:
