@@ -7,8 +7,11 @@ from collections.abc import Iterable
 
 from sandbox.console import Reporter
 from sandbox.errors import MissingPackagesError
+from sandbox.locks import hold
+from sandbox.paths import cache_root
 
 _TIMEOUT = 300.0
+_FOREIGN_LOCK = "DPkg::Lock::Timeout=120"  # seconds that apt-get waits for others who install packages
 
 
 def missing(packages: Iterable[str]) -> tuple[str, ...]:
@@ -31,7 +34,11 @@ def _installed(package: str) -> bool:
 
 
 def ensure_packages(packages: Iterable[str], purpose: str, reporter: Reporter) -> None:
-    """Install what is missing. Raises MissingPackagesError that lists them when that cannot be done."""
+    """Install what is missing.
+
+    Raises MissingPackagesError that lists them when that cannot be done, BusyError where another command of
+    the sandbox is at it for too long.
+    """
     absent = missing(packages)
     if not absent:
         return
@@ -42,9 +49,13 @@ def ensure_packages(packages: Iterable[str], purpose: str, reporter: Reporter) -
         raise MissingPackagesError("system packages are missing", names, remedy)
     if os.geteuid() != 0:
         raise MissingPackagesError("system packages are missing", names, f"Run: sudo apt-get install {names}")
-    with reporter.task(f"installing {names} with apt-get"):
-        _apt("update", "-qq")
-        _apt("install", "-y", "-qq", "--no-install-recommends", *absent)
+    # apt-get refuses to run twice, and two instances may come up at once on a fresh machine.
+    with hold(cache_root() / "apt-get.lock", "the system's packages", 2 * _TIMEOUT, reporter):
+        absent = missing(absent)
+        if absent:
+            with reporter.task(f"installing {' '.join(absent)} with apt-get"):
+                _apt("update", "-qq")
+                _apt("install", "-y", "-qq", "--no-install-recommends", "-o", _FOREIGN_LOCK, *absent)
     still = missing(absent)
     if still:
         raise MissingPackagesError("apt-get left packages out", " ".join(still), "Install them by hand.")
