@@ -10,12 +10,13 @@ import pytest
 from canaries import forms_of, hits
 from guided_lab import Lab
 from on_sandbox import run_kubectl
-from page_reader import SLOW, Reader
-from playwright.sync_api import expect
+from page_reader import SLOW, LostModelWarning, Reader
+from playwright.sync_api import WebSocketRoute, expect
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox_docker_config")]
 Readers = Callable[..., Reader]
 INSTALL, LOGIN, PUSH = "Install the builder", "Log in to the registry", "Build, push and prove it"
+_LOST = range(760, 785)  # of the models that the page opens, some of the last: they hold the others
 CANARY = "wr0ng-c4nary:t0ken/with+signs"
 
 
@@ -147,3 +148,29 @@ def test_cancel_reload_and_kernel_restart_in_mid_build(opened: Reader, tmp_path:
     opened.press("Run all steps")
     expect(opened.guided.get_by_text("Pushed and proven")).to_be_visible(timeout=SLOW)
     opened.expect_status(INSTALL, "verified again")
+
+
+def test_a_page_that_lost_some_of_its_parts_comes_after_a_reload(lab: Lab, read: Readers) -> None:
+    reader = read(lab)
+    opened: list[int] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            text = message if isinstance(message, bytes) else message.encode()
+            if b'"comm_open"' in text:
+                opened.append(len(opened))
+                if opened[-1] in _LOST:
+                    return
+            socket.send(message)
+
+        server.on_message(pass_on)
+
+    reader.page.route_web_socket("**/channels**", between)
+    reader.open()
+    with pytest.warns(LostModelWarning, match="widget model not found"):
+        reader.run_all()
+    assert opened[-1] > _LOST.stop
+    expect(reader.button("Run all steps")).to_be_visible()
+    assert reader.nameless() == []
