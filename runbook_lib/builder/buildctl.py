@@ -22,6 +22,7 @@ from runbook_lib.errors import BinaryError, BuilderError, VersionSkewError
 from runbook_lib.findings import Finding, Status
 
 CONTAINER = "buildkitd"
+QUESTION_SECONDS = 20.0  # for one question to the daemon: a fault is to be told within 30
 POD_VARIABLE = "$POD"  # stands for the pod's name in the address of a plan
 _BANNER = re.compile(r"^buildctl\s+\S*buildkit\S*\s+(v\S+)")
 _PRIVATE = "RUNBOOK_"  # parameters, and by custom the variables that credentials are in
@@ -106,11 +107,11 @@ class Builder:
             lines.append(f"export DOCKER_CONFIG={shlex.quote(self.docker_config)}")
         return tuple(lines)
 
-    def run(self, *args: str, timeout: float = 30.0) -> Completed:
+    def run(self, *args: str, timeout: float = QUESTION_SECONDS) -> Completed:
         """Call buildctl and return how it ended."""
         return run(self.argv(*args), self.environment(), timeout)
 
-    def daemon_version(self, timeout: float = 30.0) -> str:
+    def daemon_version(self, timeout: float = QUESTION_SECONDS) -> str:
         """The daemon's own version, such as v0.34.2.
 
         Raises:
@@ -126,7 +127,7 @@ class Builder:
             )
         return str(self._answer(done)["buildkitVersion"]["version"])
 
-    def workers(self, timeout: float = 30.0) -> list[dict[str, Any]]:
+    def workers(self, timeout: float = QUESTION_SECONDS) -> list[dict[str, Any]]:
         """The daemon's workers (id, labels, platforms, …) as `debug workers` gives them; at least one.
 
         Raises:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runbook_lib.builder import platforms
 from runbook_lib.builder.archive import extract
-from runbook_lib.builder.buildctl import client_version
+from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version
 from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
@@ -215,7 +215,7 @@ def _install(request: Request, binary: Path, source: str, checked: str, origin: 
     return request.store.put(binary, record)
 
 
-def _answer(request: Request, command: list[str], timeout: float = 30.0) -> bytes:
+def _answer(request: Request, command: list[str], timeout: float = QUESTION_SECONDS) -> bytes:
     if request.pod_exec is None:
         raise SourceError("there is no pod yet", where=f"pod {request.pod}")
     code, out, err = request.pod_exec(command, timeout)
