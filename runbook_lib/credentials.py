@@ -24,13 +24,16 @@ _FORMS = "env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt"
 
 
 class SecretValue:
-    """A secret that does not show itself in repr, str, format or a traceback."""
+    """A secret that does not show itself in repr, str, format or a traceback.
+
+    `passing`: a token good for minutes; see `redaction.learn`.
+    """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, *, passing: bool = False) -> None:
         self._value = value
-        redaction.learn(value)
+        redaction.learn(value, passing=passing)
 
     def reveal(self) -> str:
         """The secret itself, for the one call that needs it."""

@@ -27,6 +27,7 @@ def own_secrets() -> Iterator[None]:
     redaction._known = set(before)
     yield
     redaction._known = before
+    redaction._passing.clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from runbook_lib import redaction
 from runbook_lib.credentials import CredentialReference, SecretValue, is_kept, keep
 from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
 from runbook_lib.journal import Journal
-from runbook_lib.redaction import redact
+from runbook_lib.redaction import BLANK, redact
 
 CANARY = "c4n4ry:with/colons+and=signs"
 
@@ -91,3 +92,12 @@ def test_known_secrets_are_blanked_in_every_form(tmp_path: Path) -> None:
     assert CANARY not in text
     assert encoded not in text
     assert "[redacted]" in text
+
+
+def test_of_short_lived_tokens_only_the_newest_are_remembered() -> None:
+    lasting = SecretValue("lasting-secret")
+    tokens = [SecretValue(f"passing-token-{n:04d}", passing=True).reveal() for n in range(1000)]
+    assert redact(lasting.reveal()) == BLANK
+    assert redact(f"Bearer {tokens[-1]} and {tokens[-60]}") == f"Bearer {BLANK} and {BLANK}"
+    assert redact(tokens[0]) == tokens[0]
+    assert len(redaction._passing) < 100

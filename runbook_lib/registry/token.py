@@ -53,9 +53,8 @@ def read_token(body: bytes) -> Token | None:
     claims = _claims(value)
     subject = claims.get("sub") if isinstance(claims.get("sub"), str) else None
     begins = max((t for t in map(_seconds, (claims.get("nbf"), claims.get("iat"))) if t), default=None)
-    return Token(
-        SecretValue(value), subject, _access(claims.get("access")), begins, _seconds(claims.get("exp"))
-    )
+    secret = SecretValue(value, passing=True)
+    return Token(secret, subject, _access(claims.get("access")), begins, _seconds(claims.get("exp")))
 
 
 def _seconds(value: object) -> float | None:
