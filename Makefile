@@ -46,7 +46,7 @@ faults: $(STAMP)
 	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY) --shard 2/2 --instance faults2 & other=$$!; \
 	$(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY) --shard 1/2; code=$$?; wait $$other && exit $$code
 
-# docs/faults.md, from what make faults and make soak have added up.
+# docs/faults.md, from the records beside it and from what make faults and make soak have added up since then.
 report: $(STAMP)
 	$(BIN)/python tests/faults/report.py
 

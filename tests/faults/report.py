@@ -1,11 +1,14 @@
 """The document of the faults, from the results file: `python tests/faults/report.py [--results FILE]`.
 
 Every record is counted, of whatever code state; the states are named. What was never run is said to be so.
+A round takes most of an hour, and machines come and go: the records stand packed beside the document, and
+what a machine's results file holds is added to them.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,6 +20,7 @@ import platformdirs
 
 RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+RECORDS = DOCUMENT.with_name("faults-records.jsonl.gz")
 STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
 Record = dict[str, Any]
 _HEAD = """# Faults
@@ -30,9 +34,27 @@ The kernel of the test machine has no netem: a lost segment is a pause of 200 ms
 
 
 def read(path: Path) -> list[Record]:
-    """The records of a results file; a case's record of an older form has no kind."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [{"kind": "case", **json.loads(line)} for line in lines if line.strip()]
+    """The records of a results file, packed or not."""
+    if not path.exists():
+        return []
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    return [{"kind": "case", **json.loads(line)} for line in text.splitlines() if line.strip()]
+
+
+def added_up(*sources: list[Record]) -> list[Record]:
+    """Each record once, oldest first. What a good case said is left out: there are thousands."""
+    lines = {
+        json.dumps({k: v for k, v in r.items() if k != "said" or not r.get("good")}, sort_keys=True)
+        for records in sources
+        for r in records
+    }
+    return sorted((json.loads(line) for line in lines), key=lambda r: str(r.get("time", "")))
+
+
+def pack(path: Path, records: list[Record]) -> None:
+    """Write a packed results file; the same records give the same bytes."""
+    text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in records)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def document(records: list[Record]) -> str:
@@ -131,8 +153,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--records", type=Path, default=RECORDS, help="what was added up before")
     options = parser.parse_args()
-    options.document.write_text(document(read(options.results)))
+    records = added_up(read(options.records), read(options.results))
+    pack(options.records, records)
+    options.document.write_text(document(records))
     print(options.document)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from report import document, read
+from report import added_up, document, pack, read
 
 CASE: dict[str, Any] = {
     "kind": "case", "time": "2026-01-01T00:00:00+00:00", "machine": "2 cores, Linux 6", "commit": "aaa",
@@ -37,3 +37,17 @@ def test_totals_table_and_bad_cases_follow_the_records(tmp_path: Path) -> None:
 
 def test_a_results_file_that_is_not_there_counts_nothing(tmp_path: Path) -> None:
     assert "| cases run | 0 |" in document(read(tmp_path / "none"))
+
+
+def test_records_add_up_over_machines_and_each_counts_once(tmp_path: Path) -> None:
+    packed = tmp_path / "records.jsonl.gz"
+    later = {**CASE, "time": "2026-01-02T00:00:00+00:00", "said": "ClusterError: gone"}
+    bad = {**CASE, "time": "2026-01-03T00:00:00+00:00", "good": False, "said": "HangError: for ever"}
+    pack(packed, added_up([bad, CASE]))
+    before = packed.read_bytes()
+    records = added_up(read(packed), [later, CASE])
+    assert [r["time"][:10] for r in records] == ["2026-01-01", "2026-01-02", "2026-01-03"]
+    assert [r.get("said") for r in records] == [None, None, "HangError: for ever"]
+    pack(packed, added_up(read(packed)))
+    assert packed.read_bytes() == before
+    assert "| cases run | 3 |" in document(records)
