@@ -7,6 +7,7 @@ above the broad ones. Texts were seen with BuildKit v0.34.
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 from runbook_lib.builder.progress_json import Progress
@@ -129,7 +130,7 @@ def explained(progress: Progress, code: int) -> BuildFailedError:
     row = next((r for t in reversed(said) for r in TABLE if r.pattern.search(t)), None)
     kind = row.kind if row else "the build failed"
     # buildctl repeats its own and the daemon's prefixes; what is left names the cause.
-    cause = text.removeprefix("failed to solve: ") or f"exit code {code}, no message"
+    cause = text.removeprefix("failed to solve: ") or _silent_end(code)
     lines = [f"{kind}: {cause[:600]}", *(f"    | {line}" for line in (vertex.log if vertex else ()))]
     return (row.error if row else BuildFailedError)(
         redact("\n".join(lines)),
@@ -137,3 +138,11 @@ def explained(progress: Progress, code: int) -> BuildFailedError:
         remedy=row.remedy if row else "read the message; build with --progress=plain by hand for all of it",
         notebook=row.notebook if row else _PUSH,
     )
+
+
+def _silent_end(code: int) -> str:
+    """What is known of a program that ended without a word; a negative code is the signal that ended it."""
+    if code >= 0:
+        return f"exit code {code}, no message"
+    name = next((s.name for s in signal.Signals if s == -code), str(-code))
+    return f"buildctl was ended by {name}: somebody killed it, or this machine is out of memory"

@@ -95,6 +95,16 @@ def test_failures_name_their_kind_and_the_notebook_that_mends(text: str, kind: s
     assert error.remedy
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(-9, "buildctl was ended by SIGKILL"), (-99, "was ended by 99"), (3, "exit code 3, no message")],
+)
+def test_an_end_without_a_word_names_the_signal(code: int, told: str) -> None:
+    error = explained(Progress(), code)
+    assert told in error.what
+    assert error.remedy
+
+
 def test_a_push_that_ends_in_unknown_is_explained_by_its_log() -> None:
     said = "error: unexpected status from PUT request to https://r.example/v2/x: 503 Service Unavailable\n"
     progress, _ = fed(
