@@ -22,6 +22,7 @@ from runbook_lib.errors import ChecksumError, DownloadError
 from runbook_lib.progress import Event, Sink
 
 MOST_BYTES = 512 << 20
+SHA256 = re.compile(r"[0-9a-f]{64}")
 UNCHECKED = "nothing: no published checksum was found"
 _SHOWN_EVERY = 1 << 18  # bytes between two progress events
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from runbook_lib.builder import platforms
-from runbook_lib.builder.fetch import download
+from runbook_lib.builder.fetch import SHA256, download
 from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.builder.web import get_small
 from runbook_lib.errors import BinaryError, ChecksumError
@@ -65,7 +65,7 @@ def lines_of(settings: Settings, store: Store, version: str) -> tuple[str, ...]:
 
 def _first_sha256(published: bytes, url: str) -> str:
     words = published.decode(errors="replace").split()
-    if not words or not re.fullmatch("[0-9a-f]{64}", words[0]):
+    if not words or not SHA256.fullmatch(words[0]):
         raise ChecksumError(
             "what is published there is no sha256", where=f"{url}.sha256", remedy="give kubectl_sha256"
         )

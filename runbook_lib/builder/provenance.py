@@ -9,15 +9,14 @@ or a damaged file, and that another project built it, not a release page that wa
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
+from runbook_lib.builder.fetch import SHA256
 from runbook_lib.errors import ChecksumError
 
 REPOSITORY = "github.com/moby/buildkit"
 _STATEMENT = "https://in-toto.io/Statement/"
 _PREDICATE = "https://slsa.dev/provenance/"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _REMEDY = (
     "use the project's own releases or another mirror; or give buildctl_sha256, taken from a place that you"
     " trust: the statement is then not asked for"
@@ -42,7 +41,7 @@ def sha256_of_subject(body: bytes, archive: str, version: str, where: str) -> tu
         raise _refused("it is not an in-toto statement", where) from None
     if not kinds[0].startswith(_STATEMENT) or not kinds[1].startswith(_PREDICATE):
         raise _refused(f"it is a {kinds[1][:80]!r} and not a provenance", where)
-    if len(digests) != 1 or not _SHA256.fullmatch(next(iter(digests))):
+    if len(digests) != 1 or not SHA256.fullmatch(next(iter(digests))):
         raise _refused(f"it does not name one sha256 for {archive}", where)
     # A builder id may be empty (a build on somebody's own machine), another project's may not stand there.
     if builder and not builder.startswith(f"https://{REPOSITORY}/"):

@@ -344,6 +344,10 @@ def test_kubectl_is_fetched_from_a_mirror_and_held_against_its_sha256(
         mirror.files |= {path: ARM64, f"{path}.sha256": b"0" * 64}
         with pytest.raises(ChecksumError, match="expected 0000"):
             world.step(FetchBuildctl, kubectl_url=mirror.url, **given).apply()
+        for published in (b"", b"<html>404</html>", b"\xff" * 64, b"0" * 63, b"kubectl " + b"0" * 64):
+            mirror.files[f"{path}.sha256"] = published
+            with pytest.raises(ChecksumError, match="no sha256"):
+                world.step(FetchBuildctl, kubectl_url=mirror.url, **given).apply()
         mirror.files[f"{path}.sha256"] = hashlib.sha256(ARM64).hexdigest().encode()
         with pytest.raises(BinaryError, match="for linux/arm64"):
             world.step(FetchBuildctl, kubectl_url=mirror.url, **given).apply()
