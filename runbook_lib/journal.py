@@ -112,17 +112,18 @@ class Journal:
             JournalError: the file exists and cannot be read.
         """
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            # Line by line: read whole, a page's memory would grow with its journal.
+            with self.path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    try:
+                        entry = Entry(**json.loads(line))
+                    except (ValueError, TypeError):
+                        continue
+                    yield entry
         except FileNotFoundError:
             return
         except OSError as e:
             raise JournalError(f"cannot read the run journal: {e.strerror}", where=str(self.path)) from e
-        for line in lines:
-            try:
-                record = json.loads(line)
-                yield Entry(**record)
-            except (ValueError, TypeError):
-                continue
 
     def look_up(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """The newest value recorded for fact `name` by any step, or `default`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_every_verb_is_journalled_with_its_time(tmp_path: Path) -> None:
     assert all(e.data["seconds"] >= 0 for e in step.journal.entries() if e.kind == "findings")
     assert step.journal.look_up("answer") == 42
     assert step.journal.look_up("nothing", "default") == "default"
+
+
+def test_a_journal_is_read_line_by_line_whatever_a_program_said(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    odd = "a\u2028b\u2029c\x85d\x0be\x1cf\rg\nh"  # each of them ends a line for str.splitlines
+    journal.write("one", "apply", "event", message=odd)
+    for number in range(400):
+        journal.write("one", "apply", "event", message="x" * 10_000, number=number)
+    assert next(journal.entries()).data["message"] == odd
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in journal.entries()) == 401
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert journal.path.stat().st_size > 4_000_000
+    assert peak < 500_000, "bytes in memory at once"
 
 
 def test_a_journal_that_grew_begins_anew_with_its_facts_and_newest_entries(tmp_path: Path) -> None:

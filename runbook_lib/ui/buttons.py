@@ -16,12 +16,20 @@ def button(text: str, press: Callable[[], None], *, style: str = "") -> w.Button
     return made
 
 
-def switch_in(body: w.Widget, title: str, *, opened: bool = False) -> w.ToggleButton:
-    """A toggle that folds `body` away; what is folded is out of reach for the keyboard, too."""
+def switch_in(
+    body: w.Widget, title: str, *, opened: bool = False, fill: Callable[[], w.Widget] | None = None
+) -> w.ToggleButton:
+    """A toggle that folds `body` away; what is folded is out of reach for the keyboard, too.
+
+    `fill` makes what stands in `body`, when it is opened for the first time: each part of a page is a message
+    to the browser, and most of the forms are never looked at.
+    """
     toggle = w.ToggleButton(value=opened, description=title, layout=w.Layout(width="auto"))
     toggle.add_class("bkr-toggle")
 
     def show(_: object = None) -> None:
+        if fill is not None and toggle.value and not body.children:
+            body.children = (fill(),)
         body.layout.display = "" if toggle.value else "none"
         # The caret is drawn by the style sheet: an icon font's letter would be read out as part of the name.
         (toggle.add_class if toggle.value else toggle.remove_class)("bkr-open")
@@ -32,9 +40,10 @@ def switch_in(body: w.Widget, title: str, *, opened: bool = False) -> w.ToggleBu
     return toggle
 
 
-def fold(title: str, body: w.Widget) -> w.Widget:
-    """A body with a title that opens and closes it."""
-    return with_switch(switch_in(body, title), body)
+def fold(title: str, fill: Callable[[], w.Widget]) -> w.Widget:
+    """A title that opens and closes what `fill` makes."""
+    body = w.VBox()
+    return with_switch(switch_in(body, title, fill=fill), body)
 
 
 def with_switch(toggle: w.ToggleButton, body: w.Widget) -> w.Widget:

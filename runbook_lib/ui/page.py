@@ -109,7 +109,7 @@ class Page:
         how = markup.esc(t("Choose where, give a token, press one button. Each step can be looked into."))
         title = w.HTML(f'<div class="bkr-hero"><h1 tabindex="-1">{promise}</h1><p>{how}</p></div>')
         where = w.VBox([_heading(t("Where to build")), self._target.widget]).add_class("bkr-section")
-        more = fold(t("More about the registry"), form(self.choices, registry_box.MORE))
+        more = fold(t("More about the registry"), lambda: form(self.choices, registry_box.MORE))
         push = w.VBox([_heading(t("Where to push")), self._registry.widget, more]).add_class("bkr-section")
         row = w.HBox([self._all, self._cancel, self._message]).add_class("bkr-buttons").add_class("bkr-go")
         cards = [c.widget for c in self.cards.values()]

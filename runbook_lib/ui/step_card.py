@@ -154,13 +154,15 @@ class StepCard:
     def _parts(self, fields: list[str]) -> list[w.Widget]:
         parts: list[w.Widget] = [w.HTML(purpose_of(self.entry.name)).add_class("bkr-purpose")]
         if fields:
-            body = form(self._choices, fields)
-            self._settings = switch_in(body, t("Settings of this step"))
+            body = w.VBox()
+            self._settings = switch_in(
+                body, t("Settings of this step"), fill=lambda: form(self._choices, fields)
+            )
             parts.append(with_switch(self._settings, body))
         row = w.HBox([*self._buttons.values(), self._whole, self._cancel]).add_class("bkr-buttons")
         return [
             *parts, row, self._failure, self._bars, self._results, self._commands,
-            fold(t("Log"), self._log),
+            fold(t("Log"), lambda: self._log),
         ]  # fmt: skip
 
     def _press(self, verb: str) -> Callable[[], None]:

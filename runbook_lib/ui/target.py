@@ -51,7 +51,7 @@ class TargetChooser:
         self.widget = w.VBox(
             [
                 self.profile, self._sandbox, self._cluster, form(choices, ["namespace"]),
-                fold(t("More about the target"), form(choices, MORE)),
+                fold(t("More about the target"), lambda: form(choices, MORE)),
             ]
         )  # fmt: skip
         self._show()
