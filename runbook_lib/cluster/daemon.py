@@ -78,7 +78,8 @@ def _listed(cluster: Cluster, pod: str, command: list[str]) -> list[dict[str, An
     """The records that `command` prints: as one list (`du`) or one after the other (`prune`), or none."""
     text = _run(cluster, pod, command, _WORK).stdout.decode(errors="replace").strip()
     try:
-        values = [json.loads(line) for line in text.splitlines()]
+        # Not splitlines: that would also end a line at characters which JSON leaves as they are.
+        values = [json.loads(line) for line in text.split("\n") if line]
     except ValueError as e:
         raise PodNotReadyError(
             f"`{' '.join(command[:2])}` does not answer in JSON: {text[:120]}",

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,15 @@ class World:
         return self.kubectl("-n", self.namespace, "get", "pod", "buildkitd", check=False).returncode == 0
 
     def builder_answers(self) -> bool:
-        """Whether the daemon in a Ready pod answers."""
+        """Whether the daemon in a Ready pod answers, and is the one that the pod is Ready by."""
         words = ("-n", self.namespace, "get", "pod", "buildkitd", "-o", "jsonpath={.status.conditions}")
         found = self.kubectl(*words, check=False).stdout or "[]"
-        if not any(c["type"] == "Ready" and c["status"] == "True" for c in json.loads(found)):
+        ready = [c for c in json.loads(found) if c["type"] == "Ready" and c["status"] == "True"]
+        if not ready:
             return False
+        since = datetime.fromisoformat(ready[0]["lastTransitionTime"]).timestamp() + 1  # in whole seconds
+        if any(p.create_time() > since for p in self.daemons("buildkitd")):
+            return False  # it was killed and begun anew; the kubelet has yet to say so
         asked = ("-n", self.namespace, "exec", "buildkitd", "--", "buildctl", "debug", "workers")
         return self.kubectl(*asked, check=False).returncode == 0
 
