@@ -177,5 +177,5 @@ def is_served(world: World, number: int) -> bool:
     lines = [line for journal in world.journals(number) for line in journal.read_text().splitlines()]
     for entry in (json.loads(line) for line in lines if line.endswith("}")):
         facts |= entry["data"] if entry["kind"] == "fact" else {}
-    link = world.tag_folder(values["tags"][0]) / "current" / "link"
-    return link.exists() and link.read_text().strip() == facts.get("pushed_digest")
+    served = world.storage.digest_of(values["tags"][0])
+    return bool(served) and served == facts.get("pushed_digest")

@@ -9,7 +9,8 @@ import time
 from typing import Any
 
 from fault import STEPS
-from world import World, resume
+from processes import resume
+from world import World
 
 from sandbox.double.errors import AdminError
 from sandbox.errors import SandboxError

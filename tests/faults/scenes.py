@@ -195,7 +195,7 @@ def _behind(change: Callable[[World, int, dict[Path, bytes]], None]) -> Strike:
 
 
 def _link(world: World, case: int) -> Path:
-    return world.tag_folder(f"n{case}") / "current" / "link"
+    return world.storage.tag_link(f"n{case}")
 
 
 def _save(path: Path, saved: dict[Path, bytes]) -> bytes:
@@ -209,8 +209,8 @@ def _move_tag(world: World, case: int, saved: dict[Path, bytes]) -> None:
     other = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
     digest = f"sha256:{hashlib.sha256(other).hexdigest()}"
     assert digest.encode() != mine
-    world.blob(digest).parent.mkdir(parents=True, exist_ok=True)
-    world.blob(digest).write_bytes(other)
+    world.storage.blob(digest).parent.mkdir(parents=True, exist_ok=True)
+    world.storage.blob(digest).write_bytes(other)
     link.write_text(digest)
 
 
@@ -220,13 +220,13 @@ def _drop_tag(world: World, case: int, saved: dict[Path, bytes]) -> None:
 
 
 def _corrupt_manifest(world: World, case: int, saved: dict[Path, bytes]) -> None:
-    path = world.blob(_link(world, case).read_text().strip())
+    path = world.storage.blob(_link(world, case).read_text().strip())
     path.write_bytes(_save(path, saved).replace(b"sha256:", b"sha255:", 1))
 
 
 def _layer(world: World, case: int) -> Path:
-    manifest = yaml.safe_load(world.blob(_link(world, case).read_text().strip()).read_bytes())
-    return world.blob(str(manifest["layers"][-1]["digest"]))
+    manifest = yaml.safe_load(world.storage.blob(_link(world, case).read_text().strip()).read_bytes())
+    return world.storage.blob(str(manifest["layers"][-1]["digest"]))
 
 
 def _drop_layer(world: World, case: int, saved: dict[Path, bytes]) -> None:

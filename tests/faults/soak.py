@@ -138,9 +138,9 @@ def page(world: World, rounds: int) -> dict[str, Any]:
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            link = world.tag_folder(json.loads(line)["tag"]) / "current" / "link"
-            proven = link.exists() and link.read_text().strip() == json.loads(line)["digest"]
-            seen.append({**json.loads(line), "hours": (time.monotonic() - begun) / 3600, "proven": proven})
+            told = json.loads(line)
+            proven = world.storage.digest_of(told["tag"]) == told["digest"] != ""
+            seen.append({**told, "hours": (time.monotonic() - begun) / 3600, "proven": proven})
             if len(seen) % 10 == 0:
                 print(f"page {len(seen)}/{rounds}: {line.strip()}", flush=True)
     half, quarter = seen[len(seen) // 2 :], max(1, len(seen) // 4)

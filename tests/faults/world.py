@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +17,9 @@ from typing import Any
 
 import psutil
 from on_sandbox import PARAMETERS
+from processes import is_below, name_of, reap, variable_of
 from runner import Runner, Running
+from storage import Storage
 
 from sandbox.cluster.down import down
 from sandbox.cluster.layout import layout_for
@@ -63,19 +63,11 @@ class World:
         with socket.create_server((host, 0)) as free:
             return f"{host}:{free.getsockname()[1]}"
 
-    def tag_folder(self, tag: str) -> Path:
-        """Where distribution keeps a tag of the cases' repository."""
-        repository = self._storage / "repositories" / self.parameters(_BASE)["repository"]
-        return repository / "_manifests" / "tags" / tag
-
-    def blob(self, digest: str) -> Path:
-        """Where distribution keeps a blob."""
-        name = digest.removeprefix("sha256:")
-        return self._storage / "blobs" / "sha256" / name[:2] / name / "data"
-
     @property
-    def _storage(self) -> Path:
-        return self.layout.data / "registry" / "docker" / "registry" / "v2"
+    def storage(self) -> Storage:
+        """What distribution keeps of the cases' repository."""
+        root = self.layout.data / "registry" / "docker" / "registry" / "v2"
+        return Storage(root, str(self.parameters(_BASE)["repository"]))
 
     @property
     def admin(self) -> Admin:
@@ -97,7 +89,7 @@ class World:
     def up(self) -> None:
         """Start what of the instance does not run."""
         up(self.layout, Reporter(quiet=True))
-        _reap()
+        reap()
 
     def rebuild(self) -> None:
         """The instance anew, where it cannot be mended."""
@@ -112,7 +104,7 @@ class World:
     def reset(self) -> None:
         """Take the instance away, state and all."""
         down(self.layout, Reporter(quiet=True), remove_state=True)
-        _reap()
+        reap()
 
     def close(self) -> None:
         self.runner.close()
@@ -212,7 +204,7 @@ class World:
     def marked(self, number: int) -> list[psutil.Process]:
         """All processes of a case that carry its mark."""
         mark = str(self.run_dir(number))
-        return [p for p in psutil.process_iter() if _mark(p) == mark]
+        return [p for p in psutil.process_iter() if variable_of(p, MARK) == mark]
 
     def start_before(self, step: str, **overrides: Any) -> Running:  # noqa: ANN401
         """A step that has to be done before a case."""
@@ -249,16 +241,16 @@ class World:
         found = [d.process for d in known if d.component in components and not d.is_shim]
         if "buildkitd" in components:
             shims = {d.process.pid for d in known if d.is_shim}
-            found += [p for p in psutil.process_iter() if _name(p) == "buildkitd" and _is_below(p, shims)]
+            found += [p for p in psutil.process_iter() if name_of(p) == "buildkitd" and is_below(p, shims)]
         return found
 
     def children(self, number: int, program: str) -> list[psutil.Process]:
         """The processes of a case whose program is `program`."""
-        return [p for p in self.marked(number) if _name(p) == program]
+        return [p for p in self.marked(number) if name_of(p) == program]
 
     def left_over(self, number: int) -> list[str]:
         """Processes and temporary files of a case that should be gone."""
-        found = [f"process {_name(p)}" for p in self.marked(number)]
+        found = [f"process {name_of(p)}" for p in self.marked(number)]
         temporary: Iterable[Path] = (
             *(self.folder / "bin_dir").glob(".fetch-*"),
             *(self.folder / "docker_config").glob(".*.tmp.*"),
@@ -270,38 +262,3 @@ class World:
         for path in temporary:  # it is told once
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return found
-
-
-def _is_below(process: psutil.Process, shims: set[int]) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return any(parent.pid in shims for parent in process.parents())
-    return False
-
-
-def _reap() -> None:
-    """Collect the daemons that this process started and that have ended."""
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error, ChildProcessError):
-            if child.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(child.pid, os.WNOHANG)
-
-
-def _name(process: psutil.Process) -> str:
-    try:
-        return process.name()
-    except psutil.Error:
-        return ""
-
-
-def _mark(process: psutil.Process) -> str:
-    try:
-        return process.environ().get(MARK, "")
-    except (psutil.Error, OSError):
-        return ""
-
-
-def resume(processes: Iterable[psutil.Process]) -> None:
-    """SIGCONT to all that are still there."""
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGCONT)
