@@ -98,8 +98,8 @@ TABLE = (
     _row(r"\b409\b", "the registry answers 409, a conflict", "OCIR is reported to do so for provenance"),
     _row(r"\b(429|5\d\d)\b.*|toomanyrequests", "the registry is busy or failing", "try again later"),
     _row(
-        r"has exited with exit status|error reading from server|Unavailable:|transport is closing|EOF$"
-        r"|closing transport|graceful_stop|no active session|session .*not found",
+        r"has exited with exit status|error reading from (server|error stream)|Unavailable:"
+        r"|transport is closing|EOF$|closing transport|graceful_stop|no active session|session .*not found",
         "the connection to the builder was lost",
         "check the builder pod (notebook 01), then build again: finished steps are in its cache",
         _POD,

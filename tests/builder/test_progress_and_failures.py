@@ -77,6 +77,11 @@ def test_a_failed_run_names_the_instruction_and_its_last_lines() -> None:
         ),
         ("dial tcp: lookup r.example on 10.0.0.10:53: no such host", "cannot reach", "01"),
         ("listing workers for Build: Unavailable: error reading from server: EOF", "connection", "01"),
+        (  # kubectl, while the API server goes down
+            "error reading from error stream: next reader: read tcp 127.0.0.1:1: connection reset by peer",
+            "connection to the builder was lost",
+            "01",
+        ),
         (
             "failed to resolve source metadata for docker.io/library/busybox:9: pull access denied",
             "named in FROM",
