@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ PORT_NAMES = (
 # Below the usual ephemeral range (32768…), so that no client socket takes a port while an instance is down.
 _FIRST_PORT, _PORTS_EACH = 20000, 40
 _NETWORKS = range(256)
+_DYING = 5.0  # seconds for which a killed daemon's ports may still be held
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,19 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def taken_ports(identity: Identity) -> list[int]:
+    """The ports that somebody else holds. A daemon of ours that was killed keeps its own for a moment.
+
+    To take that for another program would move the registry away from under the builders that know it.
+    """
+    deadline = time.monotonic() + _DYING
+    while taken := [port for port in identity.ports.values() if not port_is_free(port)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return taken
 
 
 def _free_ports(first: int) -> dict[str, int]:

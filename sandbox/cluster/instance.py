@@ -7,7 +7,7 @@ from sandbox.build import ensure_tools
 from sandbox.build.debian import ensure_packages
 from sandbox.cluster.components import Parts
 from sandbox.cluster.host import HostFacts, detect_host
-from sandbox.cluster.identity import Identity, choose_identity, load_identity, port_is_free
+from sandbox.cluster.identity import Identity, choose_identity, load_identity, taken_ports
 from sandbox.cluster.kubeconfig import write_kubeconfig
 from sandbox.cluster.layout import Layout
 from sandbox.cluster.pki import ensure_pki, pair, subjects
@@ -65,9 +65,9 @@ def _identity(layout: Layout, reporter: Reporter) -> Identity:
     if identity is None:
         return choose_identity(layout, reporter)
     if not find_daemons(layout.root):
-        taken = [str(port) for port in identity.ports.values() if not port_is_free(port)]
+        taken = taken_ports(identity)
         if taken:
-            reporter.line(f"ports taken by other programs: {', '.join(taken)}; choosing anew")
+            reporter.line(f"ports taken by other programs: {', '.join(map(str, taken))}; choosing anew")
             return choose_identity(layout, reporter)
     return identity
 
