@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from runbook_lib.builder import buildctl, kubectl, kubectl_release, platforms, sources
-from runbook_lib.builder.buildctl import QUESTION_SECONDS
 from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.cluster.pods import builder_pod, exec_in_pod
 from runbook_lib.errors import BuilderError, PodNotReadyError, RunbookError, SourceError
@@ -197,7 +196,7 @@ class FetchBuildctl(Step):
 
 
 def _daemon_version(in_pod: sources.PodExec, pod: str) -> str:
-    code, out, _ = in_pod(["buildkitd", "--version"], QUESTION_SECONDS)
+    code, out, _ = in_pod(["buildkitd", "--version"], buildctl.QUESTION_SECONDS)
     words = out.decode(errors="replace").split()
     if code != 0 or len(words) < 3 or not words[2].startswith("v"):
         raise SourceError(
