@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import threading
 import urllib.parse
 from abc import ABC, abstractmethod
@@ -13,18 +15,36 @@ from typing import Self
 
 import psutil
 
+_CORE = 12  # letters and digits that no other text has by chance
+
 
 def forms_of(username: str, token: str) -> dict[str, bytes]:
-    """The secret raw, in base64 alone and as docker's `auth`, URL-encoded, and escaped as JSON."""
+    """The secret raw, in base64 alone and as docker's `auth`, URL-encoded, and escaped as JSON and as HTML.
+
+    `core` is its longest run of letters and digits, which no escape changes; `base64 at N` is that run inside
+    a longer text in base64, by where it begins in a group of three bytes.
+    """
     pair = f"{username}:{token}"
+    core = max(re.findall(r"[A-Za-z0-9]+", token), key=len)
     texts = {
         "raw": token,
         "base64": base64.b64encode(token.encode()).decode().rstrip("="),
         "auth": base64.b64encode(pair.encode()).decode(),
         "url": urllib.parse.quote(token, safe=""),
         "json": json.dumps(token)[1:-1],
+        "html": html.escape(token),
     }
+    if len(core) >= _CORE:
+        texts["core"] = core
+        texts |= {f"base64 at {n}": _inside_base64(core, n) for n in range(3)}
     return {name: text.encode() for name, text in texts.items()}
+
+
+def _inside_base64(text: str, offset: int) -> str:
+    """The part of the encoding that does not depend on what stands before and behind."""
+    encoded = base64.b64encode(b"\0" * offset + text.encode()).decode()
+    begin = (0, 2, 3)[offset]
+    return encoded[begin : (offset + len(text)) // 3 * 4]
 
 
 def hits(folder: Path, forms: dict[str, bytes]) -> list[str]:

@@ -30,6 +30,11 @@ class Scene:
     headless: bool = False
 
 
+def always(_world: World, _scene: Scene) -> bool:
+    """A signal that was sent has struck."""
+    return True
+
+
 @contextmanager
 def _plain(_world: World, _case: int) -> Iterator[Scene]:
     yield Scene()
@@ -37,7 +42,10 @@ def _plain(_world: World, _case: int) -> Iterator[Scene]:
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike(world, case number, scene)` returns True once it has struck.
+    """`strike(world, case number, scene)` returns True once it is in force.
+
+    `hit(world, scene)`, asked when the step has ended: whether it met anything. A fault of the registry, for
+    one, is in force at once and strikes only a request that comes.
 
     `steps` are those it can matter to; of `phases`, those in the middle of a build are test_push's.
     `scene(world, case number)` sets the scene, and takes it away with all that was struck there.
@@ -52,6 +60,7 @@ class Fault:
     scene: Callable[[World, int], AbstractContextManager[Scene]] = _plain
     undetectable: float = 0.0
     must_fail: bool = False
+    hit: Callable[[World, Scene], bool] = always
 
     def phases_of(self, step: str) -> tuple[str, ...]:
         """The phases in which it is struck at `step`."""

@@ -10,11 +10,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from evidence import has_login, is_served, left_over, stands, survivors
 from fault import MIDDLES, Fault, Scene
 from healing import heal
 from leaks import leaks_of
 from runner import Running
-from world import World
+from world import UPLOADS, World
 
 from runbook_lib import errors
 
@@ -30,7 +31,8 @@ class Result:
     """`outcome`: proven, typed error, killed, or what must not be: late, untyped, hang, false success.
 
     `struck`: the fault struck (a step may have ended its phase before). `rerun`: the outcome after healing.
-    `left`: what was left behind; `leaked`: where the secret was found. `seconds`: from the strike to the end;
+    `healing`: what a step before said that had to be done again and failed at first. `left`: what stayed
+    behind; `leaked`: where the secret was found. `seconds`: from the strike to the end;
     `took`: the whole case.
     """
 
@@ -45,6 +47,7 @@ class Result:
     left: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
     took: float = 0.0
+    healing: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -56,7 +59,7 @@ class Result:
         return {"kind": "case", **asdict(self), "good": self.is_good}
 
 
-def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> Result:
+def run_case(world: World, number: int, step: str, phase: str, fault: Fault, limit: float = LIMIT) -> Result:
     """Carry one case out. Raises only where the sandbox itself cannot be healed."""
     result = Result(step, phase, fault.name)
     began = time.monotonic()
@@ -66,17 +69,23 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault) -> 
         world.begin(number)
         if phase == "push":
             _slow_uploads(world)
-        _struck_run(world, number, result, fault, scene)
-    heal(world, step, **scene.overrides_after)
+        _struck_run(world, number, result, fault, scene, limit)
+        result.left = tuple(survivors(world, number))
+        leaked = leaks_of(world, number)  # the rerun writes over some of it
+    result.healing = tuple(heal(world, step, **scene.overrides_after))
     again = Result(step, phase, fault.name)
     _end(world, number, _started(world, number, step, scene, again=True), _RERUN_LIMIT, again)
-    if again.outcome == "proven" and step == "test_push" and not is_served(world, number):
+    if again.outcome == "proven" and not stands(world, step, number, _registry(world, scene.overrides_after)):
         again.outcome = "false success"
     result.rerun = again.outcome if again.outcome == "proven" else f"{again.outcome}: {again.said}"
-    result.left = tuple(world.left_over(number))
-    result.leaked = tuple(leaks_of(world, number))
+    result.left += tuple(left_over(world, number))
+    result.leaked = tuple(dict.fromkeys([*leaked, *leaks_of(world, number)]))
     result.took = round(time.monotonic() - began, 1)
     return result
+
+
+def _registry(world: World, overrides: dict[str, Any]) -> str:
+    return str(world.parameters(0, **overrides)["registry"])
 
 
 def _started(world: World, number: int, step: str, scene: Scene, *, again: bool = False) -> Running:
@@ -87,27 +96,28 @@ def _started(world: World, number: int, step: str, scene: Scene, *, again: bool 
     return world.start(step, number, scene.preload, **scene.overrides)
 
 
-def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: Scene) -> None:
+def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: Scene, limit: float) -> None:
     process = _started(world, number, result.step, scene)
     scene.runner = process.pid
     try:
-        if _phase_begins(world, number, result.step, result.phase, process):
-            result.struck = _strike(world, number, fault, scene, process)
+        if _phase_begins(world, number, result.step, result.phase, process, limit):
+            result.struck = _strike(world, number, fault, scene, process, limit)
         begun = time.monotonic()
-        _end(world, number, process, LIMIT, result)
+        _end(world, number, process, limit, result)
         result.seconds = round(time.monotonic() - begun, 1)
+        result.struck = result.struck and fault.hit(world, scene)
     finally:
         process.kill()
     if result.outcome == "typed error" and result.seconds > DETECTION + fault.undetectable:
         result.outcome = "late error"
-    if result.outcome == "proven" and _is_false(world, number, result, fault):
+    if result.outcome == "proven" and _is_false(world, number, result, fault, scene):
         result.outcome = "false success"
 
 
 def _slow_uploads(world: World) -> None:
     """So that there is a middle to strike in: a push of these small images takes 40 ms."""
     with world.admin as admin:
-        admin.add_fault("latency", milliseconds=400, method="PATCH")
+        admin.add_fault("latency", milliseconds=400, method="PUT", path=UPLOADS)
 
 
 def _begins(step: str, phase: str, entry: dict[str, Any]) -> bool:
@@ -118,9 +128,10 @@ def _begins(step: str, phase: str, entry: dict[str, Any]) -> bool:
     return (entry.get("step"), entry.get("phase"), entry.get("kind")) == (step, phase, "started")
 
 
-def _phase_begins(world: World, number: int, step: str, phase: str, process: Running) -> bool:
+def _phase_begins(world: World, number: int, step: str, phase: str, process: Running, limit: float) -> bool:
     seen = {p: p.stat().st_size for p in world.journals(number)}
-    while process.poll() is None:
+    deadline = time.monotonic() + limit
+    while process.poll() is None and time.monotonic() < deadline:
         for journal in world.journals(number):
             with journal.open("rb") as file:
                 file.seek(seen.get(journal, 0))
@@ -132,9 +143,10 @@ def _phase_begins(world: World, number: int, step: str, phase: str, process: Run
     return False
 
 
-def _strike(world: World, number: int, fault: Fault, scene: Scene, process: Running) -> bool:
+def _strike(world: World, number: int, fault: Fault, scene: Scene, process: Running, limit: float) -> bool:
     """Strike as soon as there is something to strike, while the step is at work."""
-    while process.poll() is None:
+    deadline = time.monotonic() + limit
+    while process.poll() is None and time.monotonic() < deadline:
         if fault.strike(world, number, scene):
             return True
         time.sleep(0.02)
@@ -165,17 +177,13 @@ def _end(world: World, number: int, process: Running, limit: float, result: Resu
         result.said = out[-1500:]
 
 
-def _is_false(world: World, number: int, result: Result, fault: Fault) -> bool:
-    unproven = result.step == "test_push" and not is_served(world, number)
+def _is_false(world: World, number: int, result: Result, fault: Fault, scene: Scene) -> bool:
+    """A step that was proven under a fault which it should not have borne, or whose work is not there.
+
+    The builder of install_pod is looked for after the rerun alone: a fault may have taken it away later.
+    """
+    registry = _registry(world, scene.overrides)
+    unproven = (result.step == "test_push" and not is_served(world, number)) or (
+        result.step == "configure_auth" and not has_login(world, registry)
+    )
     return unproven or (fault.must_fail and result.struck)
-
-
-def is_served(world: World, number: int) -> bool:
-    """Whether distribution itself, behind the double, has the tag; the journal has the digest."""
-    values = world.parameters(number)
-    facts: dict[str, Any] = {}
-    lines = [line for journal in world.journals(number) for line in journal.read_text().splitlines()]
-    for entry in (json.loads(line) for line in lines if line.endswith("}")):
-        facts |= entry["data"] if entry["kind"] == "fact" else {}
-    served = world.storage.digest_of(values["tags"][0])
-    return bool(served) and served == facts.get("pushed_digest")

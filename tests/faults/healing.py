@@ -8,6 +8,7 @@ import subprocess
 import time
 from typing import Any
 
+from evidence import builder_answers
 from fault import STEPS
 from processes import resume
 from world import World
@@ -17,37 +18,46 @@ from sandbox.errors import SandboxError
 
 _LIMIT = 90.0
 _ATTEMPTS = 3
-_KUBELET = 10.0
+_SEEN = 10.0
 _ALL = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
 
 
-def heal(world: World, upto: str, **overrides: Any) -> None:  # noqa: ANN401
+def heal(world: World, upto: str, **overrides: Any) -> list[str]:  # noqa: ANN401
     """Take every fault away, mend the sandbox, and bring what stands before step `upto` into being.
 
-    Only what is amiss is done again. Raises RuntimeError where that does not help.
+    Only what is amiss is done again. Returns what a step that was done again said where it did not succeed at
+    once. Raises RuntimeError where three tries do not help.
     """
+    failed: list[str] = []
     resume(world.daemons(*_ALL))
     with contextlib.suppress(AdminError), world.admin as admin:
         admin.reset()  # first of all: what waits for the registry would wait for ever
     shaken = not world.is_well()
     if shaken:
         _up(world)
-        _wait_for_kubelet(world)
+        _wait_for_builder(world)
         with world.admin as admin:
             admin.reset()
     registry = str(world.parameters(0, **overrides)["registry"])
     for step in STEPS[: STEPS.index(upto)]:
         if step == "configure_auth" and upto == "fetch_buildctl":
             continue
-        is_there = not shaken and world.builder_answers() if step == "install_pod" else None
+        is_there = not shaken and builder_answers(world) if step == "install_pod" else None
         if not (world.stands(step, registry) if is_there is None else is_there):
-            _redo(world, step, overrides)
+            failed += _redo(world, step, overrides)
+            if step == "install_pod":
+                _wait_for_builder(world)
+    return failed
 
 
-def _wait_for_kubelet(world: World) -> None:
-    """A kubelet that has just started says of Pods that run that they do not exist; bounded, and no proof."""
-    deadline = time.monotonic() + _KUBELET
-    while time.monotonic() < deadline and world.has_builder() and not world.builder_answers():
+def _wait_for_builder(world: World) -> None:
+    """Until the kubelet has seen what runs; bounded, and no proof.
+
+    One that has just started says of Pods that run that they do not exist, and it notices a second later that
+    a container was begun anew.
+    """
+    deadline = time.monotonic() + _SEEN
+    while time.monotonic() < deadline and world.has_builder() and not builder_answers(world):
         time.sleep(0.5)
 
 
@@ -59,16 +69,18 @@ def _up(world: World) -> None:
         world.up()
 
 
-def _redo(world: World, step: str, overrides: dict[str, Any]) -> None:
-    said = ""
+def _redo(world: World, step: str, overrides: dict[str, Any]) -> list[str]:
+    said: list[str] = []
     for _ in range(_ATTEMPTS):
         running = world.start_before(step, **overrides)
         try:
             if running.wait(_LIMIT) == 0:
-                return
+                return said
+            text = world.output(0).read_text().strip()
         except subprocess.TimeoutExpired:
             running.kill()
-        said = world.output(0).read_text()[-1500:]
+            text = f"hung for {_LIMIT:.0f} s"
+        said.append(f"{step}: {text[-300:]}")
         world.undo(step)
         if not world.is_well():
             _up(world)

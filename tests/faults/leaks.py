@@ -8,7 +8,11 @@ from pathlib import Path
 from canaries import Watch, forms_of, hits
 from world import World
 
-_BELONGS = ("docker_config/config.json: auth", "docker_config/config.json.buildkit-runbook.bak: auth")
+_BELONGS = tuple(
+    f"docker_config/config.json{end}: {form}"
+    for end in ("", ".buildkit-runbook.bak")
+    for form in ("auth", "base64 at")
+)
 _LOOK = 0.3  # seconds between two looks at all processes
 
 
@@ -25,7 +29,7 @@ def leaks_of(world: World, number: int) -> list[str]:
     found = [f.removeprefix(f"{world.folder}/") for f in found]
     events = world.kubectl("-n", world.namespace, "get", "events", "-o", "json", check=False).stdout
     found += [f"events: {name}" for name, form in forms.items() if form.decode() in events]
-    return [f for f in found if f not in _BELONGS]
+    return [f for f in found if not f.startswith(_BELONGS)]
 
 
 def leaks_in_logs(world: World) -> list[str]:
@@ -36,13 +40,15 @@ def leaks_in_logs(world: World) -> list[str]:
 class ProcessWatch(Watch):
     """Reads argument lists and environments of all processes; `seen` tells the programs.
 
-    The login is given by file, so no process at all needs it in either.
+    The login is given by file, so no process at all needs it in either. `looked` counts processes looked at.
     """
 
     pause = _LOOK
+    looked = 0
 
     def look(self) -> Iterator[str]:
         for folder in Path("/proc").glob("[0-9]*"):
+            self.looked += 1
             yield from self._found(folder)
 
     def _found(self, folder: Path) -> Iterator[str]:

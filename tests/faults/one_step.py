@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client
+from misbehaviour import DEFECT, misbehave
 
 from runbook_lib.errors import RunbookError
 from runbook_lib.journal import Journal
@@ -32,6 +33,8 @@ def carry_out(name: str, parameters: Path) -> int:
     try:
         settings = validate(json.loads(parameters.read_text()))
         step = entry_of(name).load()(settings, Journal(run_dir_of(settings)), silent_sink)
+        if DEFECT in os.environ:
+            return misbehave(os.environ[DEFECT], step)
         step.check().require("check")
         step.plan()
         step.apply().require("apply")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 _SEGMENT = 1460  # bytes
 _RETRANSMISSION = 0.2  # seconds
 _CHUNK = 16 * 1024
+_METHODS = (b"GET ", b"POST ", b"PATCH ", b"PUT ", b"DELETE ")
 _NO_LINGER = struct.pack("ii", 1, 0)  # close by RST
 
 
@@ -26,7 +29,8 @@ class Ill:
     """What is done to the connections. All seconds; `loss` is per segment, `cut_after` bytes from upstream.
 
     `black_hole`: nothing passes, old connections or new. `half_open`: the peers of the connections that are
-    there vanish, and their clients never hear of it; new connections pass.
+    there vanish, and their clients never hear of it; new connections pass. `answer`: status, reason and
+    Retry-After that the next `answers` requests get, instead of being passed on, where a proxy ends TLS.
     """
 
     delay: float = 0.0
@@ -34,6 +38,13 @@ class Ill:
     black_hole: bool = False
     half_open: bool = False
     cut_after: int | None = None
+    answers: int = 0
+    answer: tuple[int, str, int | None] = (503, "Service Unavailable", None)
+
+    @property
+    def is_none(self) -> bool:
+        """A proxy that only passes on: the control of all the others."""
+        return self == Ill()
 
 
 @dataclass(eq=False)
@@ -55,12 +66,14 @@ class _Connection:
 class Proxy:
     """Listens on `listen` (port 0: any) and passes on to `upstream`; a context manager, in its own thread.
 
-    Faults are changed by setting `ill` through `strike`, from any thread.
+    Faults are changed by setting `ill` through `strike`, from any thread; `struck` counts what met one. With
+    `tls` it speaks that to upstream and plain text to its clients.
     """
 
     listen: tuple[str, int]
     upstream: tuple[str, int]
     ill: Ill = field(default_factory=Ill)
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -68,7 +81,7 @@ class Proxy:
         self._connections: set[_Connection] = set()
         self._dice = random.Random(1)  # noqa: S311  no secret depends on it
         self.port = 0
-        self.passed = 0
+        self.passed = self.struck = 0
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -82,17 +95,22 @@ class Proxy:
         self._thread.join(5)
         self._loop.close()
 
-    def strike(self, ill: Ill) -> None:
-        """Let the connections fall ill; returns once it is so."""
+    def strike(self, ill: Ill) -> bool:
+        """Let the connections fall ill; returns once it is so. False: there is none to be half-open yet."""
 
-        async def work() -> None:
+        async def work() -> bool:
+            there = [c for c in self._connections if c.server is not None]
+            if ill.half_open and not there:
+                return False
             self.ill = ill
-            for connection in self._connections if ill.half_open else ():
+            for connection in there if ill.half_open else ():
                 connection.deaf = True
+                self.struck += 1
                 if connection.server is not None:
                     connection.server.transport.abort()
+            return True
 
-        self._run(work())
+        return bool(self._run(work()))
 
     def _run(self, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -112,8 +130,9 @@ class Proxy:
         self._connections.add(connection)
         try:
             if self.ill.black_hole:
+                self.struck += 1
                 await asyncio.Event().wait()
-            there, connection.server = await asyncio.open_connection(*self.upstream)
+            there, connection.server = await asyncio.open_connection(*self.upstream, ssl=self.tls)
             ways = (self._carry(reader, connection.server, connection, down=False),
                     self._carry(there, writer, connection, down=True))  # fmt: skip
             await asyncio.gather(*ways)
@@ -152,9 +171,14 @@ class Proxy:
         async def write() -> None:
             while True:
                 due, data = await line.get()
+                self.struck += bool(data) and (self.ill.is_none or self.ill.delay > 0)
                 await asyncio.sleep(max(0.0, due - time.monotonic()) + self._stall(len(data)))
                 if connection.deaf or self.ill.black_hole:
+                    self.struck += 1
                     await asyncio.Event().wait()
+                if not down and self.ill.answers and data.startswith(_METHODS):
+                    await self._answer(connection)
+                    return
                 if not data:
                     with contextlib.suppress(OSError):
                         writer.write_eof()
@@ -166,7 +190,24 @@ class Proxy:
     def _stall(self, size: int) -> float:
         segments = -(-size // _SEGMENT)
         lost = self.ill.loss and self._dice.random() < 1 - (1 - self.ill.loss) ** segments
+        self.struck += bool(lost)
         return _RETRANSMISSION if lost else 0.0
+
+    async def _answer(self, connection: _Connection) -> None:
+        """A request is taken to begin a chunk, as the clients here send it; its body is not waited for."""
+        self.ill.answers -= 1
+        self.struck += 1
+        status, reason, retry_after = self.ill.answer
+        body = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason,
+                           "reason": reason.replace(" ", ""), "code": status})  # fmt: skip
+        head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        head += f"Retry-After: {retry_after}\r\n" if retry_after is not None else ""
+        connection.client.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        with contextlib.suppress(OSError):
+            await connection.client.drain()
+            connection.client.write_eof()
+        await asyncio.sleep(0.5)  # a body may still come; a reset would take the answer away
+        raise ConnectionResetError
 
     async def _pass_on(
         self, data: bytes, writer: asyncio.StreamWriter, connection: _Connection, *, down: bool
@@ -176,6 +217,7 @@ class Proxy:
         await writer.drain()
         self.passed += len(data)
         if left is not None:
+            self.struck += 1
             self.ill.cut_after = max(0, left - len(data))
             if not self.ill.cut_after:
                 connection.cut()

@@ -47,6 +47,9 @@ def main() -> int:
             with ProcessWatch(forms_of(world.env["REGISTRY_USERNAME"], world.token)) as watch:
                 _rounds(world, chosen[part - 1 :: parts], options, seen)
             leaked = [*sorted(watch.seen), *leaks_in_logs(world)]
+            size = sum(p.stat().st_size for p in world.layout.logs.rglob("*") if p.is_file())
+            record = {"processes_looked_at": watch.looked, "log_bytes_searched": size, "found": len(leaked)}
+            keep(options.results, commit_of(), {"kind": "leaks", **record, "places": leaked})
         finally:
             world.close()
             world.reset()
@@ -76,6 +79,8 @@ def _tried(world: World, number: int, step: str, phase: str, fault: Fault) -> Re
         return run_case(world, number, step, phase, fault)
     except Exception as e:  # noqa: BLE001  one case must not end the round
         traceback.print_exc()
+        for place in leaks_in_logs(world):  # the logs go with the instance
+            print(f"BAD the secret was seen: {place}")
         world.rebuild()
         return Result(step, phase, fault.name, "harness", f"{type(e).__name__}: {e}"[:1500])
 
@@ -115,6 +120,7 @@ def _say(result: Result, number: int, total: int) -> None:
     line = f"{mark} [{number}/{total}] {result.step} {result.phase}: {result.fault}{struck}: {result.outcome}"
     line += f" after {result.seconds} s; rerun {result.rerun}; {result.took} s in all"
     line += f"; left {result.left}" if result.left else ""
+    line += f"; healing {result.healing}" if result.healing else ""
     print(line + (f"; LEAKED {result.leaked}" if result.leaked else ""), flush=True)
     if result.said:
         print(f"      {result.said}", flush=True)

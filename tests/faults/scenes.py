@@ -1,16 +1,16 @@
-"""The faults that need a scene of their own: proxies, full disks, other clocks, a registry that changes."""
+"""The faults that need a scene of their own: proxies, a node that reboots, a registry that changes."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
-import subprocess
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -22,47 +22,61 @@ from world import World
 from sandbox.cluster.processes import find_daemons
 from sandbox.errors import SandboxError
 
-_FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"  # Debian: libfaketime
-_DISK = "4m"
 Strike = Callable[[World, int, Scene], bool]
 
 
 # -- proxies ------------------------------------------------------------------------------------
-def _to_apiserver(world: World, _case: int) -> AbstractContextManager[Scene]:
-    @contextmanager
-    def scene() -> Iterator[Scene]:
-        config = yaml.safe_load(Path(world.env["KUBECONFIG"]).read_text())
-        cluster = config["clusters"][0]["cluster"]
-        port = int(cluster["server"].rpartition(":")[2])
-        with Proxy(("127.0.0.1", 0), ("127.0.0.1", port)) as proxy:
-            cluster["server"] = f"https://127.0.0.1:{proxy.port}"
-            path = world.folder / "proxied.kubeconfig"
-            path.write_text(yaml.safe_dump(config))
-            path.chmod(0o600)
-            yield Scene({"kubeconfig": str(path)}, tool=proxy)
-
-    return scene()
+@contextmanager
+def _to_apiserver(world: World, _case: int, *, in_clear: bool = False) -> Iterator[Scene]:
+    config = yaml.safe_load(Path(world.env["KUBECONFIG"]).read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    port = int(cluster["server"].rpartition(":")[2])
+    context = _tls_of(world, cluster, user) if in_clear else None
+    with Proxy(("127.0.0.1", 0), ("127.0.0.1", port), tls=context) as proxy:
+        cluster["server"] = f"http{'' if in_clear else 's'}://127.0.0.1:{proxy.port}"
+        path = world.folder / "proxied.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        path.chmod(0o600)
+        yield Scene({"kubeconfig": str(path)}, tool=proxy)
 
 
-def _to_registry(world: World, _case: int) -> AbstractContextManager[Scene]:
+def _tls_of(world: World, cluster: dict[str, str], user: dict[str, str]) -> ssl.SSLContext:
+    """The client's side of TLS, taken out of a kubeconfig: the proxy now says who asks."""
+    authority = base64.b64decode(cluster.pop("certificate-authority-data")).decode()
+    context = ssl.create_default_context(cadata=authority)
+    pair = world.folder / "proxy.pem"
+    pair.touch(0o600)
+    pair.write_bytes(
+        b"".join(base64.b64decode(user.pop(f"client-{part}-data")) for part in ("certificate", "key"))
+    )
+    context.load_cert_chain(pair)
+    return context
+
+
+@contextmanager
+def _in_clear(world: World, case: int) -> Iterator[Scene]:
+    with _to_apiserver(world, case, in_clear=True) as scene:
+        yield scene
+
+
+@contextmanager
+def _to_registry(world: World, _case: int) -> Iterator[Scene]:
     """Between the builder and the registry, and between us and the registry: the name is the proxy's."""
-
-    @contextmanager
-    def scene() -> Iterator[Scene]:
-        host, _, port = world.env["REGISTRY"].rpartition(":")
-        listen = world.proxied_registry.rpartition(":")
-        with Proxy((listen[0], int(listen[2])), (host, int(port))) as proxy:
-            yield Scene({"registry": world.proxied_registry}, tool=proxy)
-
-    return scene()
+    host, _, port = world.env["REGISTRY"].rpartition(":")
+    listen = world.proxied_registry.rpartition(":")
+    with Proxy((listen[0], int(listen[2])), (host, int(port))) as proxy:
+        yield Scene({"registry": world.proxied_registry}, tool=proxy)
 
 
 def _struck(ill: Ill) -> Strike:
     def strike(_world: World, _case: int, scene: Scene) -> bool:
-        scene.tool.strike(Ill(**vars(ill)))
-        return True
+        return bool(scene.tool.strike(Ill(**vars(ill))))
 
     return strike
+
+
+def _met(_world: World, scene: Scene) -> bool:
+    return bool(scene.tool.struck)
 
 
 # Those a step should bear are tried in apply alone.
@@ -74,17 +88,39 @@ _SLIGHT = {
 }
 _GRAVE = {
     "a black hole": Ill(black_hole=True),
-    "half-open connections": Ill(half_open=True),
+    "connections half-open": Ill(half_open=True),
     "a cut after 700 bytes": Ill(cut_after=700),
 }
+_ANSWERS = {
+    "429 with Retry-After twice": Ill(answers=2, answer=(429, "Too Many Requests", 1)),
+    "429 with Retry-After 600 for ever": Ill(answers=10_000, answer=(429, "Too Many Requests", 600)),
+    "503 four times": Ill(answers=4, answer=(503, "Service Unavailable", None)),
+    "500 for ever": Ill(answers=10_000, answer=(500, "Internal Server Error", None)),
+}
+_CLUSTER_STEPS = ("install_pod", "fetch_buildctl", "test_push")
 
 
 def _proxied() -> Iterator[Fault]:
     for name, ill in (_SLIGHT | _GRAVE).items():
         phases = ("apply",) if name in _SLIGHT else (*PHASES, *MIDDLES)
         strike = _struck(ill)
-        yield Fault(f"to the API server: {name}", strike, STEPS[:1] + STEPS[2:], phases, _to_apiserver)
-        yield Fault(f"to the registry: {name}", strike, ("configure_auth", "test_push"), phases, _to_registry)
+        yield Fault(f"to the API server: {name}", strike, _CLUSTER_STEPS, phases, _to_apiserver, hit=_met)
+        yield Fault(
+            f"to the registry: {name}",
+            strike,
+            ("configure_auth", "test_push"),
+            phases,
+            _to_registry,
+            hit=_met,
+        )
+
+
+def _answered() -> Iterator[Fault]:
+    """Answers that no API server of the sandbox gives by itself; the proxy speaks HTTP and gives them."""
+    for name, answer in _ANSWERS.items():
+        yield Fault(
+            f"the API server answers {name}", _struck(answer), _CLUSTER_STEPS, PHASES, _in_clear, hit=_met
+        )
 
 
 # -- the node ---------------------------------------------------------------------------------------
@@ -116,57 +152,6 @@ def _with_boot(world: World, _case: int) -> Iterator[Scene]:
     yield Scene(tool=thread)
     if thread.ident is not None:
         thread.join(120)
-
-
-# -- disks --------------------------------------------------------------------------------------------
-def _full(
-    name: str, what: Callable[[World, int], Path], *, fresh: bool = False
-) -> Callable[[World, int], AbstractContextManager[Scene]]:
-    """A small file system of its own for a folder (`fresh`: emptied before).
-
-    What was written to it is kept when it is taken away.
-    """
-
-    @contextmanager
-    def scene(world: World, case: int) -> Iterator[Scene]:
-        folder = what(world, case)
-        if fresh:  # the step is to make it
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = world.folder / f"aside-{case}-{name}"
-        shutil.copytree(folder, aside, symlinks=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK},mode=700", "tmpfs", folder], check=True)
-        try:
-            shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
-            yield Scene(tool=folder / "filler")
-            (folder / "filler").unlink(missing_ok=True)
-            shutil.rmtree(aside)
-            shutil.copytree(folder, aside, symlinks=True)
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=True)
-        shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
-        shutil.rmtree(aside)
-
-    return scene
-
-
-def _fill(_world: World, _case: int, scene: Scene) -> bool:
-    with contextlib.suppress(OSError), scene.tool.open("wb", buffering=0) as file:
-        for size in (65536, 512, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(b"\0" * size)
-    return True
-
-
-# -- clocks -------------------------------------------------------------------------------------------
-def _clock(shift: str) -> Callable[[World, int], AbstractContextManager[Scene]]:
-    @contextmanager
-    def scene(_world: World, _case: int) -> Iterator[Scene]:
-        variables = {"LD_PRELOAD": _FAKETIME, "FAKETIME": shift}
-        yield Scene(preload=variables)
-
-    return scene
 
 
 # -- what the registry keeps -----------------------------------------------------------------------------
@@ -256,39 +241,10 @@ _BEHIND = {
 }
 
 
-def _now(_world: World, _case: int, _scene: Scene) -> bool:
-    return True
-
-
 SCENES: tuple[Fault, ...] = (
     *_proxied(),
+    *_answered(),
     Fault("the node reboots", _power_cut, STEPS, ("apply", "verify", "RUN", "push"), _with_boot),
-    Fault("disk full: runs folder", _fill, STEPS, PHASES, _full("runs", lambda w, n: w.run_dir(n))),
-    Fault(
-        "disk full: docker's config",
-        _fill,
-        ("configure_auth",),
-        ("check", "apply"),
-        _full("docker", lambda w, _: w.folder / "docker_config", fresh=True),
-    ),
-    Fault(
-        "disk full: programs folder",
-        _fill,
-        ("fetch_buildctl",),
-        ("check", "apply"),
-        _full("bin", lambda w, _: w.folder / "bin_dir", fresh=True),
-    ),
-    Fault(
-        "disk full: temporary files",
-        _fill,
-        STEPS,
-        ("check", "apply"),
-        _full("tmp", lambda w, _: w.folder / "tmp"),
-    ),
-    *(
-        Fault(f"our clock is {s} off", _now, STEPS, ("check",), _clock(s))
-        for s in ("+10m", "-10m", "+30d", "-30d")
-    ),
     *(
         Fault(name, _behind(change), ("test_push",), ("verify",), _kept, must_fail=True)
         for name, change in _BEHIND.items()

@@ -24,7 +24,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
-from harness import is_served
+from evidence import is_served
 from healing import heal
 from run import RESULTS, commit_of, keep
 from world import World

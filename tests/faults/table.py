@@ -8,10 +8,13 @@ import signal
 from typing import Any
 
 import psutil
+from clocks import CLOCKS
+from disks import DISKS
 from fault import MIDDLES, PHASES, STEPS, Fault, Scene
 from headless import HEADLESS
+from run_pod import RUN_POD
 from scenes import SCENES
-from world import World
+from world import UPLOADS, World
 
 _COMPONENTS = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
 _PROGRAMS = {"kubectl": ("fetch_buildctl", "test_push"), "buildctl": ("fetch_buildctl", "test_push")}
@@ -72,12 +75,19 @@ def _evict(world: World, _case: int, _scene: Scene) -> bool:
 
 
 def _of_registry(name: str, kind: str, phases: tuple[str, ...] = PHASES, **action: Any) -> Fault:  # noqa: ANN401
-    def strike(world: World, _case: int, _scene: Scene) -> bool:
+    def strike(world: World, _case: int, scene: Scene) -> bool:
         with world.admin as admin:
-            admin.add_fault(kind, **action)
+            scene.tool = admin.add_fault(kind, **action)
         return True
 
-    return Fault(name, strike, _REGISTRY_STEPS, phases)
+    steps = ("test_push",) if action.get("path") == UPLOADS else _REGISTRY_STEPS
+    return Fault(name, strike, steps, phases, hit=_met)
+
+
+def _met(world: World, scene: Scene) -> bool:
+    """Whether the registry itself counts a request that the fault met."""
+    with world.admin as admin:
+        return any(f["struck"] for f in admin.faults() if f["id"] == scene.tool)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -99,19 +109,38 @@ FAULTS: tuple[Fault, ...] = (
     _of_registry("registry answers 503 four times", "status", status=503, times=4),
     _of_registry("registry answers 500 for ever", "status", status=500),
     _of_registry("registry cuts answers after 10 bytes", "cut", after_bytes=10),
-    _of_registry("registry cuts uploads after 100 bytes", "cut", ("apply",), side="request", after_bytes=100),
+    _of_registry(
+        "registry cuts uploads after 100 bytes",
+        "cut",
+        ("apply",),
+        side="request",
+        path=UPLOADS,
+        after_bytes=100,
+    ),
     _of_registry("registry is a black hole", "black_hole", seconds=60),
     _of_registry("registry is 200 ms away", "latency", milliseconds=200),
     _of_registry("registry hands out expired tokens", "expired_token", (*PHASES, "push")),
     _of_registry(
-        "registry corrupts blobs on their way in", "corrupt", ("apply",), side="request", method="PATCH"
+        "registry corrupts uploads", "corrupt", ("apply",), side="request", path=UPLOADS, method="PUT"
     ),
     _of_registry("registry names a wrong digest", "wrong_digest", ("apply", "verify"), path="/manifests/"),
-    _of_registry("registry answers 429 in mid-push", "status", ("push",), status=429, retry_after=1, times=2),
-    _of_registry("registry answers 503 in mid-push", "status", ("push",), status=503, times=6),
-    _of_registry("registry answers 401 in mid-push", "status", ("push",), status=401),
-    _of_registry("registry cuts an upload in mid-push", "cut", ("push",), side="request", after_bytes=100),
+    _of_registry(
+        "registry answers 429 amid the push", "status", ("push",), status=429, retry_after=1, times=2
+    ),
+    _of_registry("registry answers 503 amid the push", "status", ("push",), status=503, times=6),
+    _of_registry("registry answers 401 amid the push", "status", ("push",), status=401),
+    _of_registry(
+        "registry cuts an upload amid the push",
+        "cut",
+        ("push",),
+        side="request",
+        path=UPLOADS,
+        after_bytes=100,
+    ),
     *SCENES,
+    *DISKS,
+    *CLOCKS,
+    *RUN_POD,
     *HEADLESS,
 )
 

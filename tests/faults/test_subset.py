@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from fault import PHASES, STEPS
 from harness import run_case
-from healing import heal
-from on_sandbox import INSTANCE
 from table import cases
 from world import World
 
@@ -19,17 +15,6 @@ CHOSEN = (
     ("test_push", "apply", "SIGKILL buildkitd"),
     ("test_push", "apply", "registry cuts uploads after 100 bytes"),
 )
-
-
-@pytest.fixture(scope="module")
-def world(sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    found = World(INSTANCE[1], tmp_path_factory.mktemp("faults"))
-    found.prepare()
-    heal(found, upto="test_push")
-    yield found
-    found.close()
-    found.up()
-    found.kubectl("delete", "namespace", found.namespace, "--wait=false")
 
 
 @pytest.mark.parametrize(("step", "phase", "name"), CHOSEN)

@@ -9,8 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from processes import is_below, name_of, reap, variable_of
 from runner import Runner, Running
 from storage import Storage
 
+from sandbox.build.debian import ensure_packages
 from sandbox.cluster.down import down
 from sandbox.cluster.layout import layout_for
 from sandbox.cluster.processes import find_daemons
@@ -33,7 +32,9 @@ from sandbox.double.admin import Admin
 _LIMITS = {"request_timeout": 5.0, "ready_timeout": 20.0, "build_timeout": 60.0, "stall_timeout": 10.0}
 # Not the mark of headless runs: those end the processes of runs that nobody is at.
 MARK = "FAULTS_CASE"
+UPLOADS = "/blobs/uploads/"  # the paths under which a registry takes blobs
 BUILD = "FROM busybox\nARG ROUND=0\nRUN echo round $ROUND && sleep 1 && echo built > /built\n"
+PACKAGES = ("libfaketime",)
 _BASE = 0  # the number of the "case" that stands for what is there before each
 
 
@@ -45,6 +46,7 @@ class World:
         self.namespace = f"faults-{secrets.token_hex(3)}"
         self.layout = layout_for(instance)
         self.runner = Runner()
+        self._canary = secrets.token_hex(12)
 
     @cached_property
     def env(self) -> dict[str, str]:
@@ -75,6 +77,7 @@ class World:
 
     def prepare(self) -> None:
         """Bring the instance up, with the namespace and the build context."""
+        ensure_packages(PACKAGES, "the faults of the clock", Reporter(quiet=True))
         self.up()
         for name in ("context", "home", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -82,8 +85,11 @@ class World:
         self.kubectl("create", "namespace", self.namespace)
 
     def plant_canary(self) -> None:
-        """Give the login a token whose forms all differ: it needs escapes in JSON and in addresses."""
-        self.layout.admin_token.write_text(f'can/ary+"{secrets.token_hex(12)}"&x=1%\n')
+        """Give the login a token whose forms all differ: it needs escapes in JSON and in addresses.
+
+        The same one for the life of this object: the watch over all processes looks for it.
+        """
+        self.layout.admin_token.write_text(f'can/ary+"{self._canary}"&x=1%\n')
         self.__dict__.pop("token", None)
 
     def up(self) -> None:
@@ -116,19 +122,6 @@ class World:
     def has_builder(self) -> bool:
         """Whether there is a builder, whatever its state."""
         return self.kubectl("-n", self.namespace, "get", "pod", "buildkitd", check=False).returncode == 0
-
-    def builder_answers(self) -> bool:
-        """Whether the daemon in a Ready pod answers, and is the one that the pod is Ready by."""
-        words = ("-n", self.namespace, "get", "pod", "buildkitd", "-o", "jsonpath={.status.conditions}")
-        found = self.kubectl(*words, check=False).stdout or "[]"
-        ready = [c for c in json.loads(found) if c["type"] == "Ready" and c["status"] == "True"]
-        if not ready:
-            return False
-        since = datetime.fromisoformat(ready[0]["lastTransitionTime"]).timestamp() + 1  # in whole seconds
-        if any(p.create_time() > since for p in self.daemons("buildkitd")):
-            return False  # it was killed and begun anew; the kubelet has yet to say so
-        asked = ("-n", self.namespace, "exec", "buildkitd", "--", "buildctl", "debug", "workers")
-        return self.kubectl(*asked, check=False).returncode == 0
 
     def parameters(self, number: int, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
@@ -247,18 +240,3 @@ class World:
     def children(self, number: int, program: str) -> list[psutil.Process]:
         """The processes of a case whose program is `program`."""
         return [p for p in self.marked(number) if name_of(p) == program]
-
-    def left_over(self, number: int) -> list[str]:
-        """Processes and temporary files of a case that should be gone."""
-        found = [f"process {name_of(p)}" for p in self.marked(number)]
-        temporary: Iterable[Path] = (
-            *(self.folder / "bin_dir").glob(".fetch-*"),
-            *(self.folder / "docker_config").glob(".*.tmp.*"),
-            *(self.folder / "tmp").iterdir(),
-            *(self.folder / "home").rglob("core*"),
-            *(self.folder / "home").rglob("kernel-*.json"),
-        )
-        found += [str(p.relative_to(self.folder)) for p in temporary]
-        for path in temporary:  # it is told once
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return found
