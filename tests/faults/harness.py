@@ -19,6 +19,8 @@ from world import UPLOADS, World
 
 from runbook_lib import errors
 
+# Raised when a case is looked at more closely: what was judged before may have hidden what is seen now.
+LOOKS = 2
 LIMIT = 75.0  # seconds after which a step hangs: the harness's longest limit (60 s for a build) and some more
 DETECTION = 30.0  # seconds in which an error must have come
 _RERUN_LIMIT = 150.0
@@ -56,7 +58,7 @@ class Result:
 
     def as_record(self) -> dict[str, Any]:
         """A plain dictionary for the results file."""
-        return {"kind": "case", **asdict(self), "good": self.is_good}
+        return {"kind": "case", **asdict(self), "good": self.is_good, "looks": LOOKS}
 
 
 def run_case(world: World, number: int, step: str, phase: str, fault: Fault, limit: float = LIMIT) -> Result:

@@ -181,7 +181,7 @@ class Proxy:
                     return
                 if not data:
                     with contextlib.suppress(OSError):
-                        writer.write_eof()
+                        writer.write_eof() if writer.can_write_eof() else writer.close()
                     return
                 await self._pass_on(data, writer, connection, down=down)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,6 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
+
+import bad_input
+from harness import LOOKS
+from soak_bounds import judged
+from table import cases as struck_cases
 
 RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -62,9 +70,12 @@ def document(records: list[Record]) -> str:
     kinds: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         kinds[record["kind"]].append(record)
-    cases = kinds.pop("case", [])
-    parts = [_HEAD, _origin(records), _totals(cases), _table(cases), _bad(cases)]
-    parts += [_sums(kind, found) for kind, found in sorted(kinds.items())]
+    known = {(step, phase, fault.name) for step, phase, fault in struck_cases()}
+    found = kinds.pop("case", [])
+    cases = [c for c in found if _key(c) in known]
+    parts = [_HEAD, _origin(records), _totals(cases, len(found) - len(cases), kinds["leaks"]), _table(cases)]
+    parts += [_missed(cases, known), _bad(cases), _bad_input(), _soak(kinds.pop("soak", []))]
+    parts += [_sums(kind, found) for kind, found in sorted(kinds.items()) if found]
     return "\n".join(p for p in parts if p).rstrip() + "\n"
 
 
@@ -81,14 +92,23 @@ def _origin(records: list[Record]) -> str:
     )
 
 
-def _totals(cases: list[Record]) -> str:
-    rounds = Counter((c["step"], c["phase"], c["fault"]) for c in cases)
+def _key(case: Record) -> tuple[str, str, str]:
+    return case["step"], case["phase"], case["fault"]
+
+
+def _totals(cases: list[Record], left_out: int, leaks: list[Record]) -> str:
+    rounds = Counter(map(_key, cases))
     outcomes = Counter(c["outcome"].partition(" (")[0] for c in cases)
     least, most = (min(rounds.values()), max(rounds.values())) if rounds else (0, 0)
+    looked = Counter(_key(c) for c in cases if c.get("looks") == LOOKS)
+    all_looks = [looked[key] for key in rounds]
     rows = {
         "different cases": len(rounds),
         "cases run": len(cases),
         "rounds of each case, least and most": f"{least}, {most}",
+        "of them judged by every look that the harness has today": sum(all_looks),
+        "rounds judged so, least and most": f"{min(all_looks, default=0)}, {max(all_looks, default=0)}",
+        "records left out, of cases that the table no longer has": left_out,
         "of them struck while the step was in that phase": sum(c["struck"] for c in cases),
         "ended in verified success": outcomes["proven"],
         "ended in one typed error": outcomes["typed error"],
@@ -100,6 +120,9 @@ def _totals(cases: list[Record]) -> str:
         "reruns that were not proven": sum(c["rerun"] != "proven" for c in cases),
         "with a process or a file left behind": sum(bool(c["left"]) for c in cases),
         "with the secret where it does not belong": sum(bool(c.get("leaked")) for c in cases),
+        "places in processes and in the sandbox's logs with the secret": sum(r["found"] for r in leaks),
+        "where a step before had to be mended more than once": sum(bool(c.get("healing")) for c in cases),
+        "where the sandbox itself could not be mended": outcomes["harness"],
     }
     return _rows("Totals", ("what", "count"), rows.items())
 
@@ -121,6 +144,34 @@ def _cell(cases: Iterable[Record]) -> str:
     return f"{said}; {max(c['seconds'] for c in found):.1f} s" if found else ""
 
 
+def _missed(cases: list[Record], known: set[tuple[str, str, str]]) -> str:
+    """Cases that were never run, or never struck: nothing is known of them."""
+    struck, run = {_key(c) for c in cases if c["struck"]}, {_key(c) for c in cases}
+    rows = [
+        (f"{s} {p}", f, "never struck" if (s, p, f) in run else "never run")
+        for s, p, f in sorted(known - struck)
+    ]
+    return _rows("Not known", ("where", "fault", "why"), rows) if rows else ""
+
+
+def _bad_input() -> str:
+    """How many rows `make test` tries, each a typed error with a remedy."""
+    return _rows("Bad input", ("what", "count"), [("cases tried by `make test`", len(bad_input.ROWS))])
+
+
+def _soak(records: list[Record]) -> str:
+    """The newest record of each part, and whether its bounds are held."""
+    newest: Record = {}
+    for record in records:
+        newest |= record
+    shown = {k: v for k, v in newest.items() if k not in ("kind", "time", "machine", "commit")}
+    bounds = [(w, f"{v:g}", f"{m:g}", "yes" if held else "**no**") for w, v, m, held in judged(newest)]
+    if not bounds:
+        return ""
+    told = _rows("Soak", ("bound", "seen", "at most", "held"), bounds)
+    return told + "\n" + _rows("Soak, all figures", ("what", "value"), sorted(shown.items()))
+
+
 def _bad(cases: list[Record]) -> str:
     rows = []
     for case in (c for c in cases if not c["good"]):
@@ -138,7 +189,7 @@ def _sums(kind: str, records: list[Record]) -> str:
         for name, value in record.items():
             if name in ("kind", "time", "machine", "commit"):
                 continue
-            is_count = isinstance(value, int) and not isinstance(value, bool) and kind != "soak"
+            is_count = isinstance(value, int) and not isinstance(value, bool)
             sums[name] = sums.get(name, 0) + value if is_count else value
     return _rows(kind.replace("_", " ").capitalize(), ("what", "value"), sums.items())
 

@@ -51,3 +51,29 @@ def test_records_add_up_over_machines_and_each_counts_once(tmp_path: Path) -> No
     pack(packed, added_up(read(packed)))
     assert packed.read_bytes() == before
     assert "| cases run | 3 |" in document(records)
+
+
+def test_cases_that_the_table_no_longer_has_are_left_out_and_counted() -> None:
+    text = document([CASE, {**CASE, "fault": "a fault that never struck"}])
+    assert "| cases run | 1 |" in text
+    assert "| records left out, of cases that the table no longer has | 1 |" in text
+
+
+def test_what_was_never_run_or_never_struck_is_named() -> None:
+    text = document([{**CASE, "struck": False}])
+    assert "| test_push apply | SIGKILL etcd | never struck |" in text
+    assert "| test_push verify | SIGKILL etcd | never run |" in text
+
+
+def test_a_bound_that_is_not_held_is_marked() -> None:
+    page = {
+        "kind": "soak", "page_rounds": 200, "page_proven": 199, "page_rss_percent_per_hour": 0.4,
+        "page_descriptors_early_late": [19, 21], "page_threads_early_late": [9, 9],
+    }  # fmt: skip
+    text = document([page, {"kind": "soak", "builds_at_once": 2, "builds_proven": 2, "builds_served": 2,
+                            "builds_processes_left": 0}])  # fmt: skip
+    assert "| rounds of the page not proven | 1 | 0 | **no** |" in text
+    assert "| descriptors the page gained | 2 | 0 | **no** |" in text
+    assert "| memory that the page gains, % an hour | 0.4 | 1 | yes |" in text
+    assert "| builds at once not proven | 0 | 0 | yes |" in text
+    assert "runs that failed" not in text
