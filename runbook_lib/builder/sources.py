@@ -6,11 +6,11 @@ so that the last error lists them all.
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from runbook_lib.builder import platforms
@@ -19,6 +19,7 @@ from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version
 from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
+from runbook_lib.builder.pod_copy import copy_out
 from runbook_lib.builder.store import Fetched, Store
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
@@ -29,7 +30,6 @@ PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
 
 IN_POD = "/usr/bin/buildctl"  # in the official images and in those made from them
 MEMBER = "bin/buildctl"  # in the release tarball
-_COPY_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,7 @@ def _of_pod(request: Request) -> Offer:
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
         sink(Event("buildctl", f"copying buildctl out of {where}"))
-        # kubectl and API servers have cut streams short with exit code 0 (kubernetes #124571), so only
-        # the sha256, computed in the pod, tells that the copy is whole.
-        body = _answer(request, ["cat", IN_POD], _COPY_TIMEOUT)
-        if hashlib.sha256(body).hexdigest() != digest:
-            raise ChecksumError(f"the copy is cut short or altered ({len(body)} bytes)", where=where)
+        body = copy_out(partial(_answer, request), IN_POD, digest, where, sink)
         copied = folder / "buildctl"
         copied.write_bytes(body)
         sink(Event("buildctl", "copied buildctl", len(body), len(body), done=True))

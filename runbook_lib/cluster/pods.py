@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kubernetes import client
@@ -20,6 +21,7 @@ from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError
 from runbook_lib.settings import Settings
 
 _HANDSHAKE = 20.0  # seconds; a silent API server or kubelet shall be an error within half a minute
+_KUBELET = 10.0  # seconds in which a kubelet that was started anew knows its Pods again
 _SLICE = 0.5  # seconds between looks at the clock while a command is silent
 
 
@@ -112,8 +114,8 @@ def exec_in_pod(
         )  # fmt: skip
         return session
 
+    session = _connected(cluster, where, connect)
     with explained(cluster.server, where):
-        session = bounded(connect, max(cluster.timeout, _HANDSHAKE), f"exec in {where}")
         try:
             return _collect(session, where, command[0], timeout)
         except WebSocketException as e:
@@ -121,6 +123,19 @@ def exec_in_pod(
         finally:
             session.close(timeout=1)
             session.sock.shutdown()  # close() leaves the socket open where the server closed first
+
+
+def _connected(cluster: Cluster, where: str, connect: Callable[[], WSClient]) -> WSClient:
+    """The session; a kubelet that has just started gets some seconds to find the Pods that it had."""
+    deadline = time.monotonic() + _KUBELET
+    while True:
+        try:
+            with explained(cluster.server, where):
+                return bounded(connect, max(cluster.timeout, _HANDSHAKE), f"exec in {where}")
+        except PodNotReadyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_SLICE)
 
 
 def _collect(session: WSClient, where: str, program: str, timeout: float) -> ExecResult:

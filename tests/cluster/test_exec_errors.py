@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 from kubernetes.client.exceptions import ApiException
 
 from runbook_lib import errors
+from runbook_lib.cluster import pods
 from runbook_lib.cluster.api_errors import explained
+from runbook_lib.cluster.binding import Cluster
 
 
 def refused(code: int, message: str) -> ApiException:
@@ -29,3 +34,23 @@ def test_a_missing_object_is_in_the_error_tree() -> None:
         explained("https://server", "Pod ns/buildkitd"),
     ):
         raise refused(404, '{"message": "pods \\"buildkitd\\" not found"}')
+
+
+CLUSTER = cast("Cluster", SimpleNamespace(server="https://server", timeout=5.0))
+
+
+def test_a_kubelet_that_has_just_started_gets_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "_SLICE", 0.01)
+    answers: list[Any] = [refused(404, "pod does not exist"), refused(404, "pod does not exist"), "session"]
+
+    def connect() -> Any:  # noqa: ANN401
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert cast("str", pods._connected(CLUSTER, "Pod ns/buildkitd", connect)) == "session"
+    monkeypatch.setattr(pods, "_KUBELET", 0.0)
+    answers[:] = [refused(404, "pod does not exist")] * 3
+    with pytest.raises(errors.PodNotReadyError, match="kubelet has just started"):
+        pods._connected(CLUSTER, "Pod ns/buildkitd", connect)

@@ -1,0 +1,62 @@
+"""Copies out of a Pod whose streams end early, as those of real API servers have done with exit code 0."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import pytest
+
+from runbook_lib.builder.pod_copy import copy_out
+from runbook_lib.errors import ChecksumError
+from runbook_lib.progress import silent_sink
+
+CONTENT = random.Random(1).randbytes(9_000_000)  # noqa: S311  no secret depends on it
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Pod:
+    """Gives at most `most` bytes of each answer; `asked` are the programs that were run."""
+
+    def __init__(self, most: list[int], content: bytes = CONTENT) -> None:
+        self.most, self.content, self.asked = most, content, list[str]()
+
+    def ask(self, command: list[str], timeout: float) -> bytes:
+        assert timeout > 0
+        self.asked.append(command[0])
+        if command[0] == "stat":
+            return f"{len(self.content)}\n".encode()
+        given = dict(word.split("=") for word in command[1:] if "=" in word)
+        size, skip = int(given.get("bs", len(self.content))), int(given.get("skip", 0))
+        answer = self.content[size * skip :][:size]
+        return answer[: self.most.pop(0) if self.most else None]
+
+    def copy(self) -> bytes:
+        return copy_out(self.ask, "/usr/bin/buildctl", DIGEST, "pod buildkitd", silent_sink)
+
+
+def test_a_whole_answer_is_asked_for_once() -> None:
+    pod = Pod([])
+    assert pod.copy() == CONTENT
+    assert pod.asked == ["cat"]
+
+
+@pytest.mark.parametrize("most", [[0], [5_000_000], [4_194_304], [8_999_999], [5_000_000, 10, 0, 4_000_000]])
+def test_what_was_cut_off_is_asked_for_again(most: list[int]) -> None:
+    pod = Pod(list(most))
+    assert pod.copy() == CONTENT
+    assert pod.asked[:3] == ["cat", "stat", "dd"]
+    assert len(pod.asked) <= 2 + 3 + len(most)
+
+
+def test_a_line_that_cuts_everything_is_given_up() -> None:
+    pod = Pod([100] * 50)
+    with pytest.raises(ChecksumError, match="cut short again and again"):
+        pod.copy()
+    assert len(pod.asked) == 2 + 6
+
+
+def test_other_bytes_are_refused() -> None:
+    pod = Pod([], b"x" + CONTENT[1:])
+    with pytest.raises(ChecksumError, match="altered"):
+        pod.copy()
