@@ -1,143 +1,96 @@
 """Why a build failed, told from BuildKit's own words: what kind of failure, and what to do about it.
 
-Policy as a table: the first row whose pattern is found in the error text wins, so the narrow rows stand
-above the broad ones. Texts were seen with BuildKit v0.34.
+Who said it is decided first. What kubectl says is about the cluster, though it reads like a registry's
+answer (`Unauthorized`, `x509`, `502 Bad Gateway`); only the rest is about the build and its registries.
 """
 
 from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
 
-from runbook_lib.builder.progress_json import Progress
-from runbook_lib.errors import BuildFailedError, ConnectionLostError
+from runbook_lib.builder.buildctl import last_line
+from runbook_lib.builder.failure_rows import NOT_TAKEN, PUSH, TABLE, Row
+from runbook_lib.builder.progress_json import Progress, Vertex
+from runbook_lib.builder.tunnel_rows import KUBECTL
+from runbook_lib.errors import BuildFailedError
 from runbook_lib.redaction import redact
 
-_AUTH = "02_configure_auth.ipynb"
-_POD = "01_install_pod.ipynb"
-_PUSH = "04_test_push.ipynb"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One kind of failure: pattern in the error text, its name, remedy, mending notebook and error."""
-
-    pattern: re.Pattern[str]
-    kind: str
-    remedy: str
-    notebook: str = _PUSH
-    error: type[BuildFailedError] = BuildFailedError
-
-
-def _row(
-    pattern: str,
-    kind: str,
-    remedy: str,
-    notebook: str = _PUSH,
-    error: type[BuildFailedError] = BuildFailedError,
-) -> Row:
-    return Row(re.compile(pattern, re.IGNORECASE), kind, remedy, notebook, error)
-
-
-TABLE = (
-    _row(
-        r"dockerfile parse error|failed to read dockerfile|unknown instruction|dockerfile.*no such file"
-        r"|file with no instructions",
-        "the Dockerfile cannot be used",
-        "mend the Dockerfile, or correct the parameters dockerfile and context_dir",
-    ),
-    _row(
-        r"did not complete successfully: exit code",
-        "a RUN instruction failed",
-        "read the instruction's last lines above and mend it",
-    ),
-    _row(
-        r"failed to calculate checksum|failed to compute cache key",
-        "a file to copy is not in the build context",
-        "check the path in COPY or ADD, and .dockerignore",
-    ),
-    _row(r"target stage .* could not be found", "the stage does not exist", "correct build_target"),
-    _row(r"no space left on device", "the builder's disk is full", "prune the builder (notebook 90)", _POD),
-    _row(
-        r"x509:|certificate signed by unknown|tls: |http: server gave HTTP response to HTTPS",
-        "the registry's certificate is not trusted",
-        "give its CA in registry_ca and apply notebook 01 again: the builder needs it too",
-        _POD,
-    ),
-    _row(
-        r"cacheconfig|exporting cache|cache export|failed to export cache",
-        "the cache export was refused",
-        "the image may be pushed already; keep the cache local (parameter local_cache)",
-    ),
-    _row(
-        r"failed to resolve source metadata.*(denied|not found|insufficient_scope|\b40[134]\b|unauthorized)",
-        "an image named in FROM cannot be pulled",
-        "check its name and tag; a private image, or a mirror, needs a login too (notebook 02)",
-    ),
-    _row(  # buildctl itself asks for tokens, on this machine
-        r"failed to fetch (oauth|anonymous) token.*"
-        r"(connection re|timeout|dial tcp|no such host|unreachable|deadline exceeded|EOF)",
-        "the registry's token service cannot be reached from this machine",
-        "check the way from this machine to the registry (name, route, proxy), then build again",
-        _AUTH,
-    ),
-    _row(
-        r"\b40[13]\b|unauthorized|insufficient_scope|authorization failed|failed to authorize|denied"
-        r"|failed to fetch (oauth|anonymous) token",
-        "the registry refused the login or the push",
-        "run notebook 02: it says whether the login or the permission is missing",
-        _AUTH,
-    ),
-    _row(
-        r"name_unknown|\b404\b|repository .* not found",
-        "the registry has no such repository or image",
-        "create the repository first (OCIR may not do it on push), or correct the name",
-        _AUTH,
-    ),
-    _row(r"\b409\b", "the registry answers 409, a conflict", "OCIR is reported to do so for provenance"),
-    _row(r"\b(429|5\d\d)\b.*|toomanyrequests", "the registry is busy or failing", "try again later"),
-    _row(
-        r"has exited with exit status|error reading from (server|error stream)|Unavailable:"
-        r"|transport is closing|EOF$|closing transport|graceful_stop|no active session|session .*not found",
-        "the connection to the builder was lost",
-        "check the builder pod (notebook 01), then build again: finished steps are in its cache",
-        _POD,
-        ConnectionLostError,
-    ),
-    _row(
-        r"no such host|connection refused|i/o timeout|no route to host|network is unreachable|dial tcp"
-        r"|deadline exceeded|connection reset",
-        "the builder cannot reach a registry",
-        "check the registry's name, and the pod's DNS and routes",
-        _POD,
-    ),
-    _row(
-        r"failed to push",
-        "the registry did not take the push",
-        "run notebook 02: it tries an upload and says what the registry answers",
-        _AUTH,
-    ),
+# docker/cli connhelper/commandconn: the last of them, and all that stands behind stderr=.
+_ENDED = re.compile(
+    r".*command \[\S*kubectl\b.*? dial-stdio\] (?:has exited with (?P<end>[^,]*),|did not exit).*?"
+    r'stderr="?(?P<said>.*)',
+    re.DOTALL,
 )
+_BARE = re.compile(  # kubectl's last line by itself: `error: ` at its beginning is as buildctl's own
+    r"(?:error: )?(?:You must be logged in|Error from server|Unable to connect to the server"
+    r"|The connection to the server|unable to upgrade connection|error reading from error stream"
+    r"|error dialing backend|Error in configuration|error loading config file|context \"[^\"]*\" does not)"
+)
+_LOGGED = re.compile(r"[EIW]\d{4} ")
+_NAMED = re.compile(r"failed to (?:push|resolve source metadata for) (\S+): ")
+_ADDRESS = re.compile(r"https?://[^\s\"]*[^\s\":]")
 
 
 def explained(progress: Progress, code: int) -> BuildFailedError:
     """The typed error for a build that ended with a non-zero exit code."""
     vertex = progress.failed
     text = progress.error or (vertex.error if vertex else "")
-    # A refused push often ends in "unknown: …"; the status then stands in the vertex's log only.
-    said = [text, "\n".join(vertex.log)] if vertex and "failed to push" in text else [text]
-    row = next((r for t in reversed(said) for r in TABLE if r.pattern.search(t)), None)
-    kind = row.kind if row else "the build failed"
     # buildctl repeats its own and the daemon's prefixes; what is left names the cause.
-    cause = text.removeprefix("failed to solve: ") or _silent_end(code)
-    lines = [f"{kind}: {cause[:600]}", *(f"    | {line}" for line in (vertex.log if vertex else ()))]
+    cause = text.removeprefix("failed to solve: ")
+    told = _told_by_kubectl(progress, cause)
+    if told is None:
+        row = _row_of(text, vertex)
+    else:
+        row = next(r for r in KUBECTL if r.pattern.search(told))
+        cause = last_line(told)
+    kind = row.kind if row else "the build failed"
+    lines = [f"{kind}: {(cause or _silent_end(code))[:600]}"]
+    lines += [f"    | {line}" for line in (vertex.log if vertex else ())]
     return (row.error if row else BuildFailedError)(
         redact("\n".join(lines)),
         where=redact(vertex.name) if vertex else "buildctl build",
         remedy=row.remedy if row else "read the message; build with --progress=plain by hand for all of it",
-        notebook=row.notebook if row else _PUSH,
+        notebook=row.notebook if row else PUSH,
     )
+
+
+def _told_by_kubectl(progress: Progress, cause: str) -> str | None:
+    """What kubectl wrote before it ended, else how it ended; None where kubectl is not at fault."""
+    found = _ENDED.match("\n".join(progress.text))
+    if found is None:
+        return cause if _BARE.match(cause) else None
+    said = _unquoted(found["said"]).strip().removesuffix('"').strip()
+    # The lines of its log tell of tries; what it gave up for stands in the others.
+    last = "\n".join(line for line in said.splitlines() if not _LOGGED.match(line))
+    return last or said or found["end"] or ""
+
+
+def _row_of(text: str, vertex: Vertex | None) -> Row | None:
+    """What kind of failure BuildKit's text tells, if any."""
+    if row := _found(text):
+        return row
+    if not NOT_TAKEN.pattern.search(text):
+        return None
+    # A refused push often ends in "unknown: …"; the status then stands in the vertex's log only.
+    tries = [line for line in (vertex.log if vertex else ()) if line.startswith("error: ")]
+    return (_found(tries[-1]) if tries else None) or NOT_TAKEN
+
+
+def _found(text: str) -> Row | None:
+    plain = _without_names(_unquoted(text))
+    return next((row for row in TABLE if row.pattern.search(plain)), None)
+
+
+def _without_names(text: str) -> str:
+    """The text with `_` for image references and `URL` for addresses: they hold any word and number."""
+    for name in set(_NAMED.findall(text)):
+        text = text.replace(name, "_")
+    return _ADDRESS.sub("URL", text)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r'\\+"', '"', re.sub(r"\\+n", "\n", text))
 
 
 def _silent_end(code: int) -> str:
