@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import queue
 import re
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from runbook_lib import names
 from runbook_lib.builder.buildctl import Builder
 from runbook_lib.builder.cache_guard import joined
 from runbook_lib.builder.failures import explained
-from runbook_lib.builder.process import end, start
+from runbook_lib.builder.process import Family, lines, start
 from runbook_lib.builder.progress_json import Progress
 from runbook_lib.errors import BuilderError, BuildTimeoutError, PushNotProvenError, StepCancelledError
 from runbook_lib.progress import Sink
 from runbook_lib.scratch import scratch_folder
 
-_LONGEST_LINE = 4 << 20
 _FROM = re.compile(r"\[.*\d/\d+\] FROM ")
 _TICK = 0.5  # seconds between looks at the clock
 
@@ -111,15 +110,12 @@ def build(
         begun = time.monotonic()
         progress = Progress()
         process = start(builder.argv(*words), builder.environment(), stdout=subprocess.DEVNULL)
+        family = Family(process)
+        clock = _Clock(builder, build_timeout, stall_timeout, cancel)
         try:
-            _watch(process, progress, sink, _Clock(builder, build_timeout, stall_timeout, cancel))
-            code = process.wait(timeout=stall_timeout)
-        except subprocess.TimeoutExpired as e:
-            raise BuildTimeoutError(
-                "buildctl closed its output but has not ended", where="buildctl", remedy="build again"
-            ) from e
+            code = _watched(process, family, progress, sink, clock)
         finally:
-            end(process)
+            family.end()
         if code != 0:
             raise explained(progress, code)
         found = _metadata(metadata)
@@ -181,30 +177,25 @@ class _Clock:
         )
 
 
-def _watch(process: subprocess.Popen[bytes], progress: Progress, sink: Sink, clock: _Clock) -> None:
-    lines: queue.Queue[bytes | None] = queue.Queue(maxsize=10_000)
-    stream = process.stderr
-    if stream is None:
+def _watched(
+    process: subprocess.Popen[bytes], family: Family, progress: Progress, sink: Sink, clock: _Clock
+) -> int:
+    """Read what buildctl tells until it has ended; its exit code. The clock is looked at all the while."""
+    if process.stderr is None:
         raise BuilderError("buildctl was started without its error stream", where="buildctl")
-    threading.Thread(target=_pump, args=(stream, lines), daemon=True, name="buildctl-progress").start()
-    while True:
+    with process.stderr as stream:
+        for line in lines(process, stream):
+            if line:
+                clock.heard()
+            clock.check(progress)
+            family.note()
+            for event in progress.feed(line):
+                sink(event)
+    while process.poll() is None:  # it has closed its stream, but goes on
         clock.check(progress)
-        try:
-            line = lines.get(timeout=_TICK)
-        except queue.Empty:
-            continue
-        if line is None:
-            return
-        clock.heard()
-        for event in progress.feed(line):
-            sink(event)
-
-
-def _pump(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    with stream:
-        while line := stream.readline(_LONGEST_LINE):
-            lines.put(line)
-    lines.put(None)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_TICK)
+    return process.returncode
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""Builds by scripts in the place of buildctl: how their end is noticed, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runbook_lib.builder.build import BuildRequest, BuildResult, build
+from runbook_lib.builder.buildctl import Builder
+from runbook_lib.builder.process import run
+from runbook_lib.errors import BinaryError, BuildFailedError, BuildTimeoutError, StepCancelledError
+from runbook_lib.progress import Event
+
+DIGEST = f"sha256:{'ab' * 32}"
+DONE = f"""printf '{{"containerimage.digest": "{DIGEST}"}}' > "$metadata"\n"""
+HEAD = """#!/bin/sh
+case "$*" in *debug*) echo '[{"id": "worker"}]'; exit ;; esac
+echo start >> "$0.starts"
+while [ $# -gt 0 ]; do [ "$1" = --metadata-file ] && metadata=$2; shift; done
+"""
+Script = Callable[[str], Builder]
+
+
+@pytest.fixture(name="script")
+def script_fixture(tmp_path: Path) -> Script:
+    def written(text: str) -> Builder:
+        path = tmp_path / "buildctl"
+        path.write_text(HEAD + text)
+        path.chmod(0o755)
+        return Builder(path, "unix:///nowhere")
+
+    return written
+
+
+def request(folder: Path) -> BuildRequest:
+    return BuildRequest(folder, folder / "Dockerfile", ("r.example/x:1",), "r.example")
+
+
+def built(
+    builder: Builder,
+    *,
+    seconds: float = 20.0,
+    stall: float = 8.0,
+    cancel: threading.Event | None = None,
+    sink: Callable[[Event], None] = lambda _: None,
+) -> BuildResult:
+    return build(
+        builder,
+        request(builder.buildctl.parent),
+        sink=sink,
+        build_timeout=seconds,
+        stall_timeout=stall,
+        cancel=cancel,
+    )
+
+
+def alive(pid_file: Path) -> bool:
+    """Whether the process whose number is in the file still runs; a zombie does not."""
+    try:
+        return psutil.Process(int(pid_file.read_text())).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("start", ["sleep 60 & echo $! > $0.child", "setsid sleep 60 & echo $! > $0.child"])
+def test_a_child_that_holds_the_stream_open_does_not_hold_the_build(script: Script, start: str) -> None:
+    builder = script(f"{start}\nsleep 0.7\n{DONE}")
+    begun = time.monotonic()
+    assert built(builder).digest == DIGEST
+    assert time.monotonic() - begun < 5
+    assert not alive(Path(f"{builder.buildctl}.child"))
+
+
+def test_a_child_that_goes_on_writing_does_not_hold_the_build(script: Script) -> None:
+    builder = script(f"(while :; do echo noise >&2; sleep 0.1; done) & echo $! > $0.child\n{DONE}")
+    begun = time.monotonic()
+    assert built(builder).digest == DIGEST
+    assert time.monotonic() - begun < 5
+    assert not alive(Path(f"{builder.buildctl}.child"))
+
+
+def test_the_last_lines_of_an_ended_program_are_read(script: Script) -> None:
+    lines = "".join(f"line {n}\n" for n in range(30_000))
+    builder = script("sleep 60 & cat $0.txt >&2; printf 'error: the end' >&2; exit 1\n")
+    Path(f"{builder.buildctl}.txt").write_text(lines)
+    with pytest.raises(BuildFailedError, match="the build failed: the end"):
+        built(builder)
+
+
+@pytest.mark.parametrize("closing", ["exec 2>&-", "exec 2>&- >&-"])
+def test_a_closed_stream_does_not_stop_the_clock(script: Script, closing: str) -> None:
+    builder = script(f"{closing}; sleep 30\n")
+    begun = time.monotonic()
+    with pytest.raises(BuildTimeoutError, match="not done after 1 s"):
+        built(builder, seconds=1)
+    assert time.monotonic() - begun < 4
+
+
+def test_a_closed_stream_does_not_keep_from_cancelling(script: Script) -> None:
+    cancel = threading.Event()
+    timer = threading.Timer(1.0, cancel.set)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(StepCancelledError):
+        built(script("exec 2>&-; sleep 30\n"), cancel=cancel)
+    timer.join()
+    assert time.monotonic() - begun < 4
+
+
+def test_a_program_that_ends_after_closing_its_stream_is_waited_for(script: Script) -> None:
+    assert built(script(f"exec 2>&-; sleep 0.8; {DONE}")).digest == DIGEST
+
+
+def test_nothing_of_a_build_is_left_when_more_is_told_than_is_read(script: Script) -> None:
+    before = threading.active_count()
+    with pytest.raises(BuildTimeoutError, match="not done after 1 s"):
+        built(script("yes >&2\n"), seconds=1, sink=lambda _: time.sleep(1))
+    assert threading.active_count() == before
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_question_is_answered_though_a_child_holds_its_streams(tmp_path: Path) -> None:
+    command = f"echo out; echo err >&2; sleep 60 & echo $! > {tmp_path}/child; exit 3"
+    begun = time.monotonic()
+    done = run(["/bin/sh", "-c", command], dict(os.environ), 20)
+    assert (done.code, done.stdout, done.stderr) == (3, b"out\n", "err\n")
+    assert time.monotonic() - begun < 5
+    assert not alive(tmp_path / "child")
+
+
+def test_a_question_that_is_not_answered_ends_in_time(tmp_path: Path) -> None:
+    command = f"sleep 60 & echo $! > {tmp_path}/child; wait"
+    begun = time.monotonic()
+    with pytest.raises(BinaryError, match=r"has not answered in 0\.3 s"):
+        run(["/bin/sh", "-c", command], dict(os.environ), 0.3)
+    assert time.monotonic() - begun < 3
+    assert not alive(tmp_path / "child")
