@@ -103,8 +103,10 @@ def build(
         StepCancelledError: `cancel` was set.
         BuildTimeoutError: not done in `build_timeout` seconds, or silent for `stall_timeout` seconds.
         PushNotProvenError: exit code 0, but no digest in the metadata.
+        BuilderError: no temporary folder can be made.
     """
-    with scratch_folder() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = _scratch(stack)
         metadata = folder / "metadata.json"
         words = [*request.arguments(), "--metadata-file", str(metadata), "--progress=rawjson"]
         begun = time.monotonic()
@@ -121,6 +123,17 @@ def build(
         found = _metadata(metadata)
         seconds = round(time.monotonic() - begun, 3)
         return BuildResult(_digest(found, request), found, progress.records(), seconds)
+
+
+def _scratch(stack: contextlib.ExitStack) -> Path:
+    try:
+        return stack.enter_context(scratch_folder())
+    except OSError as e:
+        raise BuilderError(
+            f"no temporary folder can be made: {e.strerror or e}",
+            where=str(e.filename or "TMPDIR"),
+            remedy="make room there, or set TMPDIR to a folder that this user can write to",
+        ) from e
 
 
 def cancelled(where: str) -> StepCancelledError:

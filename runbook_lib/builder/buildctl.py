@@ -115,7 +115,7 @@ class Builder:
         """The daemon's own version, such as v0.34.2.
 
         Raises:
-            BuilderError: the daemon does not answer; VersionSkewError: it is too old to tell.
+            BuilderError: the daemon does not answer; VersionSkewError: it is too old to tell, or names none.
         """
         done = self.run("debug", "info", "--format", "{{json .}}", timeout=timeout)
         if "unknown service" in done.stderr or "Unimplemented" in done.stderr:
@@ -125,7 +125,16 @@ class Builder:
                 remedy="install a newer builder image",
                 notebook="01_install_pod.ipynb",
             )
-        return str(self._answer(done)["buildkitVersion"]["version"])
+        answer = self._answer(done)
+        try:
+            return str(answer["buildkitVersion"]["version"])
+        except (KeyError, TypeError) as e:
+            raise VersionSkewError(
+                "the daemon answers, but names no version",
+                where=self.address,
+                remedy="install another builder image: this one is not an ordinary BuildKit",
+                notebook="01_install_pod.ipynb",
+            ) from e
 
     def workers(self, timeout: float = QUESTION_SECONDS) -> list[dict[str, Any]]:
         """The daemon's workers (id, labels, platforms, …) as `debug workers` gives them; at least one.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +16,14 @@ import pytest
 from runbook_lib.builder.build import BuildRequest, BuildResult, build
 from runbook_lib.builder.buildctl import Builder
 from runbook_lib.builder.process import run
-from runbook_lib.errors import BinaryError, BuildFailedError, BuildTimeoutError, StepCancelledError
+from runbook_lib.errors import (
+    BinaryError,
+    BuilderError,
+    BuildFailedError,
+    BuildTimeoutError,
+    StepCancelledError,
+    VersionSkewError,
+)
 from runbook_lib.progress import Event
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -123,6 +132,39 @@ def test_nothing_of_a_build_is_left_when_more_is_told_than_is_read(script: Scrip
         built(script("yes >&2\n"), seconds=1, sink=lambda _: time.sleep(1))
     assert threading.active_count() == before
     assert psutil.Process().children(recursive=True) == []
+
+
+# -- what cannot begin, and what answers oddly -------------------------------------------------------
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_without_a_temporary_folder_the_build_says_so(
+    script: Script, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object, **__: object) -> str:
+        raise OSError(number, os.strerror(number), "/tmp/buildkit-runbook-x")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refused)
+    with pytest.raises(BuilderError, match=os.strerror(number)) as caught:
+        built(script(DONE))
+    assert caught.value.where == "/tmp/buildkit-runbook-x"
+    assert "TMPDIR" in caught.value.remedy
+
+
+def test_without_any_place_for_temporary_files_the_build_says_so(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = script(DONE)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    with pytest.raises(BuilderError, match="No usable temporary directory"):
+        built(builder)
+
+
+@pytest.mark.parametrize("answer", ["{}", "[]", "null", '{"buildkitVersion": null}', '"v1"'])
+def test_a_daemon_that_names_no_version_is_told(script: Script, answer: str) -> None:
+    builder = script("")
+    builder.buildctl.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    with pytest.raises(VersionSkewError, match="names no version"):
+        builder.daemon_version()
 
 
 def test_a_question_is_answered_though_a_child_holds_its_streams(tmp_path: Path) -> None:
