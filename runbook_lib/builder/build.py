@@ -97,6 +97,10 @@ def build(
 ) -> BuildResult:
     """Build and push. Setting `cancel` from another thread ends the build, and so does an interrupt.
 
+    A stream that has died without a word (half open, a black hole) looks like an instruction that is silent:
+    it ends after `stall_timeout`, as a stall, and tells whether the builder answers on a new connection. A
+    stall is no ConnectionLostError and not retried: the instruction may be what hangs, and would hang again.
+
     Raises:
         BuildFailedError: the build failed; the vertex and its last lines are named. ConnectionLostError:
             it did not fail by itself, the connection to the builder broke.
