@@ -18,7 +18,7 @@ def expected_sha256(given: str, url: str) -> tuple[str, str]:
 
     Raises:
         ChecksumError: there is a statement, and it is not one of this archive.
-        DownloadError: the server answers neither with a statement nor that it has none.
+        DownloadError: the server answers neither with a statement nor that it has none, or it is not https.
     """
     if given:
         return given, "buildctl_sha256"

@@ -12,12 +12,19 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
 from runbook_lib.builder.archive import looks_like_html
-from runbook_lib.builder.web import REMEDY, TransientError, client_of_downloads, expect, follow, persist
+from runbook_lib.builder.web import (
+    REMEDY,
+    TransientError,
+    client_of_downloads,
+    expect,
+    follow,
+    persist,
+    refuse_unprotected,
+)
 from runbook_lib.errors import ChecksumError, DownloadError
 from runbook_lib.progress import Event, Sink
 
@@ -48,12 +55,8 @@ def download(
             plain http, plain http without a known sha256, or not done in `timeout` seconds.
         ChecksumError: the file is whole but not the one expected; nothing is left behind.
     """
-    if urlsplit(url).scheme != "https" and not sha256:
-        raise DownloadError(
-            "plain http without an expected sha256 proves nothing about the file",
-            where=url,
-            remedy="use https, or give buildctl_sha256 or kubectl_sha256",
-        )
+    if not sha256:
+        refuse_unprotected(url)
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
     with client_of_downloads() as client:

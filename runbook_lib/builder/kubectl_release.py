@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from runbook_lib.builder import platforms
 from runbook_lib.builder.fetch import SHA256, download
 from runbook_lib.builder.store import Fetched, Store
-from runbook_lib.builder.web import get_small
+from runbook_lib.builder.web import get_small, refuse_unprotected
 from runbook_lib.errors import BinaryError, ChecksumError
 from runbook_lib.progress import Sink
 from runbook_lib.settings import Settings
@@ -28,7 +29,18 @@ def platform_of(settings: Settings) -> str:
 
 
 def url_of(settings: Settings, version: str) -> str:
-    """Address of the release binary."""
+    """Address of the release binary.
+
+    Raises:
+        DownloadError: it is a mirror that speaks plain http, and kubectl_sha256 is not given.
+    """
+    url = _address(settings, version)
+    if not settings.kubectl_sha256:
+        refuse_unprotected(url)
+    return url
+
+
+def _address(settings: Settings, version: str) -> str:
     platform = platform_of(settings)
     ending = ".exe" if platform.startswith("windows/") else ""
     return f"{(settings.kubectl_url or RELEASES).rstrip('/')}/{version}/bin/{platform}/kubectl{ending}"
@@ -53,14 +65,15 @@ def release_of(server: str) -> str:
 
 def lines_of(settings: Settings, store: Store, version: str) -> tuple[str, ...]:
     """The shell lines with which a person fetches and checks the release binary."""
-    url, place = shlex.quote(url_of(settings, version)), target(settings, store, version)
+    address, place = _address(settings, version), target(settings, store, version)
+    url, name = shlex.quote(address), shlex.quote(str(place))
     published = f"$(curl -fsSL {url}.sha256)"
-    name = shlex.quote(str(place))
-    return (
-        f"mkdir -p {shlex.quote(str(place.parent))}",
-        f"curl -fLo {name} {url}",
-        f'echo "{settings.kubectl_sha256 or published}  "{name} | sha256sum --check && chmod +x {name}',
-    )
+    held = f"{name} | sha256sum --check && chmod +x {name}"
+    check = f'echo "{settings.kubectl_sha256 or published}  "{held}'
+    if not settings.kubectl_sha256 and urlsplit(address).scheme != "https":
+        # What a plain http mirror publishes is no check: the shell stops here until a person gives one.
+        check = f'echo "${{KUBECTL_SHA256:?set it, from a place that you trust}}  "{held}'
+    return f"mkdir -p {shlex.quote(str(place.parent))}", f"curl -fLo {name} {url}", check
 
 
 def _first_sha256(published: bytes, url: str) -> str:

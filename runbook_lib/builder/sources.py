@@ -21,6 +21,7 @@ from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
 from runbook_lib.builder.pod_copy import copy_out
 from runbook_lib.builder.store import Fetched, Store
+from runbook_lib.builder.web import refuse_unprotected
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
@@ -81,6 +82,7 @@ def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int
         SourceError: none can; every refusal is listed.
     """
     makers = {"pod": _of_pod, "path": _of_path, "file": _of_file, "release": _of_release}
+    remedy = ""
     for number, source in enumerate(request.settings.buildctl_sources):
         if number < skip:
             continue
@@ -88,11 +90,12 @@ def offer(request: Request, refused: dict[str, str], skip: int = 0) -> tuple[int
             return number, makers[source](request)
         except BuilderError as e:
             refused[source] = e.what
+            remedy = e.remedy if len(refused) == 1 else ""
     listed = "; ".join(f"{source}: {why}" for source, why in refused.items())
     raise SourceError(
         f"no source can provide it ({listed or 'buildctl_sources is empty'})",
         where=f"buildctl {request.version} for {request.platform}",
-        remedy="mend one of these, or give a release tarball in buildctl_archive",
+        remedy=remedy or "mend one of these, or give a release tarball in buildctl_archive",
         notebook="03_fetch_buildctl.ipynb",
     )
 
@@ -169,9 +172,7 @@ def _of_file(request: Request) -> Offer:
         extract(archive, MEMBER, folder / "buildctl")
         return _install(request, folder / "buildctl", "file", checked, origin)
 
-    return Offer(
-        "file", request.target, str(archive), present, _by_hand(str(archive), request.target), deliver
-    )
+    return Offer("file", request.target, str(archive), present, _by_hand(str(archive), request), deliver)
 
 
 def _of_release(request: Request) -> Offer:
@@ -179,10 +180,13 @@ def _of_release(request: Request) -> Offer:
     here = request.store.look(request.target)
     present = here is not None and here.source in ("release", "pod", "file")
     name = url.rpartition("/")[2]
-    commands = (f"curl -fLO {url}", *_by_hand(name, request.target))
+    given = request.settings.buildctl_sha256
+    if not (given or present):
+        refuse_unprotected(url)
+    commands = (f"curl -fLO {url}", *_by_hand(name, request))
 
     def deliver(folder: Path, sink: Sink) -> Fetched:
-        expected, checked = expected_sha256(request.settings.buildctl_sha256, url)
+        expected, checked = expected_sha256(given, url)
         archive = request.store.downloads() / name
         got = download(url, archive, sha256=expected, checked=checked, sink=sink)
         try:
@@ -224,12 +228,12 @@ def _answer(request: Request, command: list[str], timeout: float = QUESTION_SECO
     return out
 
 
-def _by_hand(archive: str, target: Path) -> tuple[str, ...]:
-    folder = shlex.quote(str(target.parent))
-    return (
-        f"mkdir -p {folder}",
-        f"tar -xzf {shlex.quote(archive)} -C {folder} --strip-components=1 {MEMBER}",
-    )
+def _by_hand(archive: str, request: Request) -> tuple[str, ...]:
+    folder, expected = shlex.quote(str(request.target.parent)), request.settings.buildctl_sha256
+    unpack = f"tar -xzf {shlex.quote(archive)} -C {folder} --strip-components=1 {MEMBER}"
+    if expected:
+        unpack = f"echo {expected}'  '{shlex.quote(archive)} | sha256sum --check && {unpack}"
+    return f"mkdir -p {folder}", unpack
 
 
 def given(settings: Settings) -> Path | None:

@@ -24,12 +24,29 @@ class TransientError(Exception):
     """A failure after which another attempt may succeed."""
 
 
+def refuse_unprotected(url: str) -> None:
+    """Refuse an address from which no file and no checksum can be believed.
+
+    Who can change a file that comes by plain http can change the checksum that lies beside it as well.
+
+    Raises:
+        DownloadError: it is not https.
+    """
+    if urlsplit(url).scheme != "https":
+        raise DownloadError(
+            "plain http without an expected sha256 proves nothing about the file",
+            where=url,
+            remedy="use https, or give buildctl_sha256 or kubectl_sha256",
+        )
+
+
 def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | None:
     """A small body such as a checksum file, or None where the server answers 404 or 403.
 
     Raises:
-        DownloadError: any other failure.
+        DownloadError: any other failure, or the address is not https.
     """
+    refuse_unprotected(url)
     with client_of_downloads() as client:
         bodies: list[bytes | None] = []
 
