@@ -32,7 +32,9 @@ MOST_BYTES = 512 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 UNCHECKED = "nothing: no published checksum was found"
 _SHOWN_EVERY = 1 << 18  # bytes between two progress events
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_NUMBER = r"[0-9]{1,18}"  # Python refuses to read numbers of thousands of digits, and no file is that long
+_LENGTH = re.compile(_NUMBER)
+_RANGE = re.compile(rf"bytes ({_NUMBER})-{_NUMBER}/({_NUMBER}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _extent(answer: httpx.Response, have: int) -> tuple[int, int]:
             raise TransientError("the server answers another part than the one asked for")
         return have, int(match[2]) if match[2] != "*" else 0
     length = answer.headers.get("content-length", "")
-    return 0, int(length) if length.isdecimal() else 0
+    return 0, int(length) if _LENGTH.fullmatch(length) else 0
 
 
 def _hold_limits(at: int, deadline: float, url: str, part: Path) -> None:

@@ -30,9 +30,9 @@ def refuse_unprotected(url: str) -> None:
     Who can change a file that comes by plain http can change the checksum that lies beside it as well.
 
     Raises:
-        DownloadError: it is not https.
+        DownloadError: it is not https, or no address.
     """
-    if urlsplit(url).scheme != "https":
+    if _scheme(url) != "https":
         raise DownloadError(
             "plain http without an expected sha256 proves nothing about the file",
             where=url,
@@ -102,8 +102,28 @@ def persist(attempt: Callable[[float], None], url: str, timeout: float) -> None:
         raise DownloadError(
             f"gave up after {ATTEMPTS} attempts: {e or type(e).__name__}", where=url, remedy=REMEDY
         ) from e
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
-        raise DownloadError(f"this is not an address: {e}", where=url, remedy=REMEDY) from e
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as e:
+        # UnicodeError: a name that Python itself cannot put on the wire, such as one with an empty label.
+        raise _no_address(url, e) from e
+
+
+def _no_address(url: str, why: Exception) -> DownloadError:
+    return DownloadError(f"this is not an address: {why}", where=url, remedy=REMEDY)
+
+
+def _joined(url: str, place: str) -> str:
+    """The address that `place` (of a redirect) means, seen from `url`."""
+    try:
+        return urljoin(url, place)
+    except ValueError as e:
+        raise _no_address(place, e) from e
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError as e:
+        raise _no_address(url, e) from e
 
 
 @contextmanager
@@ -124,8 +144,8 @@ def follow(client: httpx.Client, url: str, headers: dict[str, str], left: float)
                 answer.close()
             return
         answer.close()
-        onward = urljoin(url, place)
-        if urlsplit(url).scheme == "https" and urlsplit(onward).scheme != "https":
+        onward = _joined(url, place)
+        if _scheme(url) == "https" and _scheme(onward) != "https":
             raise DownloadError(
                 "the server redirects from https to an unprotected address", where=url, remedy=REMEDY
             )

@@ -14,7 +14,7 @@ from serving import serving
 
 
 class Hostile(ThreadingHTTPServer):
-    """Paths: /endless, /drip, /bomb, /longer, /shorter, /to-http, /silent, /lying-range; else `bodies`."""
+    """Paths: the handler's methods (/endless, /drip, /to-http and so on); else `bodies`."""
 
     daemon_threads = True
 
@@ -88,6 +88,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _lying_range(self) -> None:
         self._head(206, Content_Length="10", Content_Range="bytes 500-509/1000")
         self.wfile.write(b"x" * 10)
+
+    def _long_total(self) -> None:
+        self._head(206, Content_Length="10", Content_Range=f"bytes 0-9/{'9' * 5000}")
+        self.wfile.write(b"x" * 10)
+
+    def _to_bracket(self) -> None:
+        self._head(302, Location="https://[", Content_Length="0")
+
+    def _to_long_name(self) -> None:
+        self._head(302, Location=f"https://{'a' * 64}.example/f", Content_Length="0")
 
     def _to_http(self) -> None:
         self._head(302, Location="http://127.0.0.1:9/f", Content_Length="0")

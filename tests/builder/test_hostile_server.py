@@ -26,7 +26,10 @@ DOWNLOADS = {
     "/longer": (ChecksumError, "sha256"),
     "/shorter": (DownloadError, "gave up"),
     "/lying-range": (DownloadError, "gave up"),
+    "/long-total": (DownloadError, "gave up"),
     "/to-http": (DownloadError, "from https to an unprotected"),
+    "/to-bracket": (DownloadError, "not an address"),
+    "/to-long-name": (DownloadError, "not an address"),
 }
 SMALL = {
     "/endless": "larger than",
@@ -34,6 +37,8 @@ SMALL = {
     "/silent": "gave up",
     "/shorter": "gave up",
     "/to-http": "from https to an unprotected",
+    "/to-bracket": "not an address",
+    "/to-long-name": "not an address",
 }
 
 

@@ -92,6 +92,8 @@ def test_a_statement_that_comes_by_plain_http_is_not_asked_for(mirror: Hostile) 
     assert "buildctl_sha256" in caught.value.remedy
     with pytest.raises(DownloadError, match=SAID):
         get_small(mirror.url + "/any")
+    with pytest.raises(DownloadError, match="not an address"):
+        get_small("https://[::1/any")
     assert mirror.asked == []
 
 
