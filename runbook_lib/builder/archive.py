@@ -10,19 +10,29 @@ import gzip
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from runbook_lib.errors import ArchiveError
 
 MOST_BYTES = 1 << 30  # unpacked; the BuildKit release of v0.34 unpacks to about 200 MB
 MOST_MEMBERS = 1000  # the BuildKit release of v0.34 has about 15
+# Between two members: tarfile keeps what headers say in memory, and copies it for each of a chain of them.
+MOST_HEADERS = 1 << 16  # bytes
 _MOST_EMPTY = 100  # reads past the end; a whole archive needs two or three
+# RecursionError: tarfile calls itself for each header that stands before a member's own.
+_NO_TARBALL = (
+    tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError, RecursionError
+)  # fmt: skip
 _REMEDY = "fetch the release tarball again from its official place, or give buildctl_sha256"
 
 
 class _Bounded:
-    """A reader that refuses to give more than a number of bytes, and to be read on past its end."""
+    """A reader that refuses to give more than a number of bytes, and to be read on past its end.
+
+    `headers_from(offset)` tells where the next header begins: from there on a limited number is given.
+    """
 
     def __init__(self, inner: IO[bytes], limit: int, where: str) -> None:
         self._inner = inner
@@ -30,12 +40,23 @@ class _Bounded:
         self._limit = limit
         self._empty = 0
         self._where = where
+        self._given = 0
+        self._headers_end: int | None = None
+
+    def headers_from(self, offset: int | None) -> None:
+        """The next header begins at `offset`; None: no more headers come."""
+        self._headers_end = None if offset is None else offset + MOST_HEADERS
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > self._left:
             size = self._left + 1
         data = self._inner.read(size)
         self._left -= len(data)
+        self._given += len(data)
+        if self._headers_end is not None and self._given > self._headers_end:
+            raise ArchiveError(
+                f"a header in it takes more than {MOST_HEADERS} bytes", where=self._where, remedy=_REMEDY
+            )
         if not data and size:
             # tarfile reads on for as long as a header claims: years, past the end of a tiny archive.
             self._empty += 1
@@ -62,15 +83,17 @@ def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -
     try:
         with gzip.open(archive, "rb") as unpacked:
             reader = _Bounded(cast(IO[bytes], unpacked), limit, str(archive))
+            reader.headers_from(0)
             with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as tar:
-                found = _walk(tar, archive, member, target)
+                found = _walk(_members(tar, reader), archive, member, target)
+            reader.headers_from(None)
             while reader.read(1 << 20):  # on to the end of the gzip, where its checksum is
                 pass
         if not found:
             raise ArchiveError(f"it has no member {member}", where=str(archive), remedy=_REMEDY)
         target.chmod(0o755)
         done = True
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError) as e:
+    except _NO_TARBALL as e:
         raise ArchiveError(
             f"it is not a whole gzip tarball: {e or type(e).__name__}", where=str(archive), remedy=_REMEDY
         ) from e
@@ -85,9 +108,21 @@ def extract(archive: Path, member: str, target: Path, limit: int = MOST_BYTES) -
             target.unlink(missing_ok=True)
 
 
-def _walk(tar: tarfile.TarFile, archive: Path, member: str, target: Path) -> bool:
+def _members(tar: tarfile.TarFile, reader: _Bounded) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    """Each member and its content, while nothing is kept of those before it."""
+    kept: Any = tar  # what it keeps is in attributes that its types do not tell of
+    while (info := tar.next()) is not None:
+        reader.headers_from(tar.offset)
+        yield info, tar.extractfile(info) if info.isreg() and not info.issparse() else None
+        kept.members.clear()
+        kept.pax_headers.clear()
+
+
+def _walk(
+    members: Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]], archive: Path, member: str, target: Path
+) -> bool:
     found = False
-    for count, info in enumerate(tar, 1):
+    for count, (info, source) in enumerate(members, 1):
         if count > MOST_MEMBERS:
             raise ArchiveError(f"it holds more than {MOST_MEMBERS} files", where=str(archive), remedy=_REMEDY)
         name = _safe_name(info.name, archive)
@@ -104,7 +139,6 @@ def _walk(tar: tarfile.TarFile, archive: Path, member: str, target: Path) -> boo
         # A sparse member is as long as its header says, whatever the archive holds: a bomb past `_Bounded`.
         if info.issparse():
             raise ArchiveError(f"its member {member} is sparse", where=str(archive), remedy=_REMEDY)
-        source = tar.extractfile(info)
         if source is None:
             raise ArchiveError(f"its member {member} has no content", where=str(archive), remedy=_REMEDY)
         with target.open("wb") as out:

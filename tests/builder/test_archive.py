@@ -5,11 +5,13 @@ import io
 import random
 import tarfile
 import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from runbook_lib.builder import archive
 from runbook_lib.builder.archive import extract
 from runbook_lib.errors import ArchiveError
 
@@ -75,6 +77,79 @@ def test_hostile_members_are_refused_and_nothing_is_left(tmp_path: Path, case: s
     with pytest.raises(ArchiveError, match=message):
         extract(archive, MEMBER, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def block(kind: bytes, size: int = 0) -> bytes:
+    """A header alone; with `GNUTYPE_SPARSE`, one that goes on in the next block."""
+    info = tarfile.TarInfo("h")
+    info.type, info.size = kind, size
+    raw = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    if kind == tarfile.GNUTYPE_SPARSE:
+        raw[482] = 1
+    raw[148:156] = b"%06o\0 " % (sum(raw[:148]) + 8 * 32 + sum(raw[156:512]))
+    return bytes(raw)
+
+
+def whole_blocks(body: bytes) -> bytes:
+    return body + bytes(-len(body) % 512)
+
+
+def pax(*records: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """An extended header; a record is "length key=value", its length counted with itself."""
+    lines = [next(b"%d %s\n" % (n, r) for n in range(len(r), len(r) + 12) if len(b"%d %s\n" % (n, r)) == n)
+             for r in records]  # fmt: skip
+    body = b"".join(lines)
+    return block(kind, len(body)) + whole_blocks(body)
+
+
+GOOD = entry(MEMBER)[0].tobuf() + whole_blocks(BODY)
+SPARSE_ROW = b"%011o\0" % 7 * 42 + b"\1" + bytes(7)  # 21 places of data, and there is more to come
+SPARSE_10 = (b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=9")
+KEYS = [b"k%d=" % n for n in range(3000)]
+# As one sees them between members: what tarfile would recurse over, or keep in memory, without an end.
+HEADERS = {
+    "2,000 pax headers": pax() * 2000,
+    "2,000 long names": block(tarfile.GNUTYPE_LONGNAME) * 2000,
+    "2,000 global headers": pax(kind=tarfile.XGLTYPE) * 2000,
+    "a pax header of 48 MB": pax(b"comment=" + bytes(48_000_000)),
+    "a long name of 48 MB": block(tarfile.GNUTYPE_LONGNAME, 48_000_000) + b"n" * 48_000_000,
+    "an endless sparse map": block(tarfile.GNUTYPE_SPARSE) + SPARSE_ROW * 20_000,
+    "a sparse map of 2,000,000": pax(*SPARSE_10) + block(tarfile.REGTYPE) + b"2000000\n" + b"1\n" * 4_000_000,
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_without_an_end_are_refused_in_little_memory(tmp_path: Path, case: str) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(whole_blocks(HEADERS[case]) + GOOD + bytes(1024), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="takes more than 65536 bytes"):
+            extract(tmp_path / "a.tar.gz", MEMBER, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_many_headers_say_is_not_kept(tmp_path: Path) -> None:
+    """Within the limit of each; all are of use to nobody when the next member comes."""
+    some = [pax(*(b"g%d" % n + key for key in KEYS), kind=tarfile.XGLTYPE) + pax(*KEYS[:9]) + block(b"0")
+            for n in range(40)]  # fmt: skip
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"".join(some) + GOOD + bytes(1024), 1))
+    tracemalloc.start()
+    try:
+        extract(tmp_path / "a.tar.gz", MEMBER, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "out").read_bytes() == BODY
+
+
+def test_a_chain_that_goes_too_deep_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_HEADERS", 4 << 20)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(HEADERS["2,000 pax headers"] + GOOD))
+    with pytest.raises(ArchiveError, match="not a whole gzip tarball: maximum recursion depth"):
+        extract(tmp_path / "a.tar.gz", MEMBER, tmp_path / "out")
 
 
 @pytest.mark.parametrize("cut", [20, 200, -200, -9, -1])
