@@ -1,16 +1,20 @@
-"""The least rights: the Role of manifests/ is the table, it is enough, and each verb taken away is named."""
+"""The least rights: each Role of manifests/ is the table, is enough, has no verb that nothing uses, and the
+checks name each verb that is taken away.
+"""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from audit_log import used_by
 from cluster_lab import Site, as_account
 
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.manifest import MANIFESTS
+from runbook_lib.cluster.manifest import MANIFESTS, render
 from runbook_lib.cluster.permissions import PERMISSIONS, Permission, missing, role_of, role_rules, rows_of
 from runbook_lib.errors import PermissionMissingError, SourceError
 from runbook_lib.findings import Status
@@ -40,6 +44,12 @@ def _flat(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
         for r in rule["resources"]
         for v in rule["verbs"]
     }
+
+
+def unused(site: Site, role: str) -> set[tuple[str, str, str]]:
+    """What the Role of the manifest grants and nothing in this namespace has used."""
+    granted = _flat(_documents(role)["Role"]["rules"])
+    return granted - used_by(Path(site.sandbox["audit_log"]), site.namespace, role)
 
 
 def _documents(role: str) -> dict[str, dict[str, Any]]:
@@ -73,15 +83,13 @@ def test_the_whole_runbook_runs_with_this_role_alone(limited: Site, site: Site) 
         assert all(f.passed for f in found), f"{kind.name}: " + "\n".join(map(str, found))
     assert site.names("pods,deployments") == []
     assert [n for n in site.names("secrets,configmaps") if "kube-root-ca" not in n] == []
-
-
-def test_a_deployment_runs_with_this_role(limited: Site, site: Site) -> None:
     for kind in (InstallPod, CleanUp):
         step = limited.step(kind, kind="deployment", name="rolled")
         assert step.check().passed
         step.apply()
         assert step.verify().passed
     assert "deployment.apps/rolled" not in site.names("deployments")
+    assert unused(site, "runbook") == set()
 
 
 def test_who_builds_needs_no_right_to_install(site: Site) -> None:
@@ -97,6 +105,9 @@ def test_who_builds_needs_no_right_to_install(site: Site) -> None:
     assert {f.message for f in refused if f.status is Status.FAIL} >= {
         "missing: create pods (to make the builder Pod)"
     }
+    site.step(InstallPod, name="shared-rolled", kind="deployment").apply()
+    assert builder.step(FetchBuildctl, name="shared-rolled", kind="deployment").check().passed
+    assert unused(site, "build") == set()
 
 
 def test_who_looks_runs_nothing_in_the_pod(site: Site) -> None:
@@ -117,6 +128,11 @@ def test_who_looks_runs_nothing_in_the_pod(site: Site) -> None:
     assert "pods/exec" in str(fetching.check())
     with pytest.raises(SourceError, match="pods/exec"):
         fetching.apply()
+    site.step(InstallPod, name="looked-at", kind="deployment").apply()
+    assert looker.step(Operate, name="looked-at", kind="deployment", look_only=True).check().passed
+    site.apply(*render(site.settings(name="stuck", node_selector={"there-is": "none"})))
+    assert not looker.step(Operate, name="stuck", look_only=True).check().passed
+    assert unused(site, "look") == set()
 
 
 def test_the_remedy_names_the_smallest_role(site: Site) -> None:
@@ -146,7 +162,7 @@ def _without(p: Permission, role: str = "runbook") -> list[dict[str, Any]]:
     return [rule for rule in rules if rule["verbs"]]
 
 
-@pytest.mark.parametrize(("role", "least"), [("runbook", 23), ("build", 4), ("look", 6)])
+@pytest.mark.parametrize(("role", "least"), [("runbook", 23), ("build", 4), ("look", 5)])
 def test_each_verb_taken_away_is_named_by_the_check(site: Site, role: str, least: int) -> None:
     """The Role is changed in place; the API server's authoriser follows within moments, so it is polled."""
     administrator = Cluster.bind(site.settings())
