@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +25,8 @@ CANARY = "build-argument-c4nary"
 SYS_ADMIN = 1 << 21
 # Where the daemon keeps what it knows, beside the content of images.
 STATE = "tar -cf - /root /etc /tmp /run $(find /var/lib/buildkit -name '*.db' 2>/dev/null) 2>/dev/null"
+# Of AWS, Azure, Google Cloud and OCI; then, for IPv6, of OCI, AWS and Google Cloud.
+METADATA_SERVICES = ("169.254.169.254", "fd00:c1::a9fe:a9fe", "fd00:ec2::254", "fd20:ce::254")
 _LISTEN, _UDP_BOUND = "0A", "07"
 
 
@@ -131,6 +135,37 @@ def test_users_of_one_daemon_share_records_and_cache(built: Site, said: Callable
     cached = re.search(r"(\d+) of \d+ steps CACHED", message)
     assert cached is not None
     assert int(cached[1]) >= 1
+
+
+def policy_allows(policy: dict[str, Any], address: str) -> bool:
+    """Whether a NetworkPolicy lets the chosen Pods connect to an address that is no Pod's."""
+    if "Egress" not in policy["policyTypes"]:
+        return True
+    to = ipaddress.ip_address(address)
+    for rule in policy.get("egress") or []:
+        if not rule.get("to"):
+            return True
+        for block in (peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer):
+            left_out = (ipaddress.ip_network(one) for one in block.get("except", []))
+            if to in ipaddress.ip_network(block["cidr"]) and not any(to in one for one in left_out):
+                return True
+    return False
+
+
+def test_the_network_policy_leaves_the_metadata_services_out() -> None:
+    policy = yaml.safe_load((MANIFESTS / "networkpolicy.yaml").read_text())["spec"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    for address in METADATA_SERVICES:
+        assert not policy_allows(policy, address), address
+    for address in ("192.0.2.1", "10.96.0.10", "169.254.20.10", "2001:db8::1", "fd12:3456::1"):
+        assert policy_allows(policy, address), address
+    blocks = [peer["ipBlock"] for peer in policy["egress"][0]["to"]]
+    for block in blocks:
+        for one in block["except"]:
+            without = [o for o in block["except"] if o != one]
+            changed = [{**b, "except": without} if b is block else b for b in blocks]
+            opened = {**policy, "egress": [{"to": [{"ipBlock": b} for b in changed]}]}
+            assert any(policy_allows(opened, a) for a in METADATA_SERVICES), f"no address is named for {one}"
 
 
 def test_the_network_policy_chooses_the_builder_and_leaves_the_runbook_whole(built: Site) -> None:
