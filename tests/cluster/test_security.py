@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from canaries import forms_of
@@ -68,8 +70,24 @@ def status_of(said: Callable[..., bytes], pod: str = "buildkitd") -> dict[str, s
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def users_on_the_node(site: Site, pod: str) -> set[int]:
+    """The user ids (real, effective, saved) of the Pod's daemon, as the node sees them from outside of it.
+
+    The node is this machine. A container's mounts name the kubelet's folder of its Pod.
+    """
+    mark, found = f"/pods/{site.live('pod', pod)['metadata']['uid']}/", set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mounts = Path(f"/proc/{process.pid}/mountinfo")
+            if process.name() == "buildkitd" and mark in mounts.read_text():
+                found |= set(process.uids())
+    assert found, f"no process of {pod} is seen on the node"
+    return found
+
+
 @pytest.mark.usefixtures("built")
-def test_a_privileged_builder_is_root_on_its_node(said: Callable[..., bytes]) -> None:
+def test_a_privileged_builder_is_root_on_its_node(site: Site, said: Callable[..., bytes]) -> None:
+    assert users_on_the_node(site, "buildkitd") == {0}
     status = status_of(said)
     assert status["Uid"].split()[0] == "0"
     assert status["map"].split() == ["0", "0", "4294967295"]
@@ -87,6 +105,10 @@ def test_the_other_modes_are_other_users_of_the_node(site: Site, said: Callable[
     assert outside >= 65536
     assert count == 65536
     assert int(userns["CapEff"], 16) & SYS_ADMIN, "within its own user namespace"
+    node_users = users_on_the_node(site, "userns")
+    assert min(node_users) >= outside
+    assert max(node_users) < outside + count
+    assert users_on_the_node(site, "rootless") == {1000}
     assert b"uid=1000" in said("id", "rootless")
     assert rootless["map"].split()[:3] != ["0", "0", "4294967295"]
     assert b"kmsg" not in said("ls /dev", "rootless")
