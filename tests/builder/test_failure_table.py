@@ -181,6 +181,11 @@ OF_THE_BUILD = [
         " no space left on device",
         "the builder's disk is full",
     ),
+    (
+        f"{SOLVE}ResourceExhausted: failed to compute cache key: write"
+        f" /var/lib/buildkit/runc-overlayfs/content/ingest/{'8' * 64}/ref: no space left on device",
+        "the builder's disk is full",
+    ),
     (f'{SOLVE}process "/bin/sh -c echo EOF" did not complete successfully: exit code: 1', "RUN instruction"),
     (f"{SOLVE}dockerfile parse error on line 1: unknown instruction: EOF", "the Dockerfile cannot be used"),
 ]
