@@ -73,11 +73,15 @@ def guard(
     is_ocir: Callable[[str], bool],
     allowed: bool = False,
     accepts: Callable[[CacheOption], bool | None] | None = None,
+    pending: bool = False,
 ) -> Findings:
     """Judge every cache option; nothing is sent to the daemon.
 
     `is_ocir(host)` says whose rules a host follows; `accepts(option)`, where given, asks the registry
-    (True, False, or None for "cannot tell"); `allowed` is the explicit override.
+    (True, False, or None for "cannot tell"); `allowed` is the explicit override. `pending`: the registry
+    is not asked now, but will be before the build. A registry is only asked about exports of type
+    registry to `pushed_to`: with another host there is no login, and an inline cache rides in an
+    ordinary image, of which a cache manifest proves nothing.
 
     Raises:
         CacheRefusedError: an export to an OCIR host without permission, a refused probe, or a bad option.
@@ -85,7 +89,7 @@ def guard(
     found: list[Finding] = []
     for text in cache_to:
         option = CacheOption.parse(text)
-        found.append(_judge_export(option, option.host(pushed_to), is_ocir, allowed, accepts))
+        found.append(_judge_export(option, pushed_to, is_ocir, allowed, accepts, pending))
     for text in cache_from:
         option = CacheOption.parse(text)
         if option.type == "inline":
@@ -108,23 +112,30 @@ def guard(
 
 def _judge_export(
     option: CacheOption,
-    host: str,
+    pushed_to: str,
     is_ocir: Callable[[str], bool],
     allowed: bool,
     accepts: Callable[[CacheOption], bool | None] | None,
+    pending: bool,
 ) -> Finding:
-    subject = f"cache export {option.text}"
+    subject, host = f"cache export {option.text}", option.host(pushed_to)
     if not host:
         return Finding(Status.OK, subject, f"type={option.type} does not touch a registry")
-    verdict = accepts(option) if accepts is not None else None
+    can_ask = option.type == "registry" and host == pushed_to
+    verdict = accepts(option) if accepts is not None and can_ask else None
     if verdict is True:
         return Finding(Status.OK, subject, f"{host} accepted a cache manifest when probed")
     if allowed:
         return Finding(Status.WARN, subject, "let through by allow_registry_cache", remedy=local_lines())
     if verdict is False:
         raise _refused(f"{host} refused a cache manifest when probed", option.text)
+    if pending and can_ask:
+        message = f"{host} is asked before the build (probe_cache)"
+        return Finding(Status.WARN, subject, message, remedy=local_lines())
     if is_ocir(host):
-        raise _refused(f"{host} is an OCIR host: {REASON}", option.text)
+        ask = f"{local_lines()}, or let the registry be asked: probe_cache"
+        may_ask = can_ask and accepts is None
+        raise _refused(f"{host} is an OCIR host: {REASON}", option.text, ask if may_ask else "")
     return Finding(Status.OK, subject, f"{host} is not an OCIR host")
 
 
@@ -133,7 +144,7 @@ def local_lines(folder: str = "./buildkit-cache") -> str:
     return (
         "keep the cache on this machine: "
         f"--export-cache type=local,dest={folder},mode=max --import-cache type=local,src={folder} "
-        "(parameter local_cache), or set allow_registry_cache or probe_cache"
+        "(parameter local_cache), or set allow_registry_cache"
     )
 
 
@@ -170,5 +181,5 @@ def joined(values: dict[str, str]) -> str:
     return out.getvalue()
 
 
-def _refused(what: str, text: str) -> CacheRefusedError:
-    return CacheRefusedError(what, where=f"cache option {text}", remedy=local_lines())
+def _refused(what: str, text: str, remedy: str = "") -> CacheRefusedError:
+    return CacheRefusedError(what, where=f"cache option {text}", remedy=remedy or local_lines())

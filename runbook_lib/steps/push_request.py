@@ -72,7 +72,9 @@ def request_of(settings: Settings) -> BuildRequest:
 
 
 def guarded(settings: Settings, request: BuildRequest, journal: Journal, *, ask: bool) -> Findings:
-    """The cache guard over the request; with `ask` and the parameter probe_cache the registry is asked.
+    """The cache guard over the request; with the parameter probe_cache the registry decides.
+
+    It is asked with `ask` only, for asking writes to it: without, the question is said to be open.
 
     Raises:
         CacheRefusedError: see `cache_guard.guard`.
@@ -80,8 +82,6 @@ def guarded(settings: Settings, request: BuildRequest, journal: Journal, *, ask:
 
     def accepts(option: CacheOption) -> bool | None:
         host = option.host(settings.registry)
-        if host != settings.registry:
-            return None
         with client_of(settings, host) as client:
             verdict = probe(client, repository_of(settings))
         record = {"host": host, "accepted": verdict.accepted, "evidence": verdict.evidence}
@@ -95,6 +95,7 @@ def guarded(settings: Settings, request: BuildRequest, journal: Journal, *, ask:
         is_ocir=lambda host: flavor_of(settings, host) == "ocir",
         allowed=settings.allow_registry_cache,
         accepts=accepts if ask and settings.probe_cache else None,
+        pending=settings.probe_cache and not ask,
     )
 
 

@@ -19,6 +19,7 @@ def judged(
     pushed_to: str = OCIR,
     allowed: bool = False,
     says: object = ...,
+    pending: bool = False,
 ) -> Findings:
     return guard(
         to,
@@ -27,6 +28,7 @@ def judged(
         is_ocir=lambda host: host.endswith("ocir.io"),
         allowed=allowed,
         accepts=None if says is ... else lambda _option: says,  # type: ignore[arg-type,return-value]
+        pending=pending,
     )
 
 
@@ -46,7 +48,32 @@ def test_exports_to_ocir_are_refused_with_the_lines_to_use(text: str) -> None:
         judged([text])
     assert "--export-cache type=local" in caught.value.remedy
     assert judged([text], allowed=True).worst is Status.WARN
-    assert judged([text], says=True).worst is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("type=registry,ref=iad.ocir.io/ns/cache:1", True),
+        ("iad.ocir.io/ns/cache:1", True),
+        ("type=registry,ref=fra.ocir.io/ns/cache:1", False),
+        ("type=inline", False),
+    ],
+)
+def test_a_probe_answers_for_what_it_tries_and_for_nothing_else(text: str, asked: bool) -> None:
+    """It sends a cache manifest to the registry that is pushed to; inline rides in an ordinary image."""
+    if asked:
+        assert judged([text], says=True).worst is Status.OK
+        [open_question] = judged([text], pending=True)
+        assert open_question.status is Status.WARN
+        assert "is asked before the build" in open_question.message
+    else:
+        for given in ({"says": True}, {"says": None}, {"pending": True}):
+            with pytest.raises(CacheRefusedError, match="is an OCIR host") as caught:
+                judged([text], **given)  # type: ignore[arg-type]
+            assert "probe_cache" not in caught.value.remedy, "it is set, and does not help here"
+    with pytest.raises(CacheRefusedError) as caught:
+        judged([text])
+    assert ("probe_cache" in caught.value.remedy) is asked
 
 
 @pytest.mark.parametrize(
@@ -65,7 +92,7 @@ def test_other_exports_pass(text: str, pushed_to: str) -> None:
 
 def test_a_refused_probe_decides_for_any_registry() -> None:
     with pytest.raises(CacheRefusedError, match="when probed"):
-        judged(["type=inline"], pushed_to="registry.example", says=False)
+        judged(["type=registry,ref=registry.example/c"], pushed_to="registry.example", says=False)
 
 
 @pytest.mark.parametrize(

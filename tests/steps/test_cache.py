@@ -61,6 +61,10 @@ def test_another_registry_is_not_held_to_ocirs_rules(ready: World, registry_admi
 def test_the_probe_decides_by_evidence_and_dates_its_verdict(ready: World, registry_admin: Admin) -> None:
     given: dict[str, Any] = {**OCIR, "cache_to": [registry_cache(ready)], "probe_cache": True}
     step = ready.step(TestPush, **given)
+    registry_admin.clear_requests()
+    assert step.check().passed
+    assert not step.plan().is_empty
+    assert registry_admin.requests()["total"] == 0, "only apply asks"
     with pytest.raises(CacheRefusedError, match="refused a cache manifest when probed"):
         step.apply()
     refused = step.journal.look_up("cache_verdict")
