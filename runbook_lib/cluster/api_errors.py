@@ -40,8 +40,9 @@ _NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
 _UNKNOWN_TO_KUBELET = "pod does not exist"  # kubelet, pkg/kubelet/server/server.go
 _HANDSHAKE = re.compile(r"Handshake status (?P<code>\d{3})")
 _ROLE_REMEDY = (
-    "have an administrator apply manifests/role.runbook.yaml in this namespace"
-    " (to build only: role.build.yaml)"
+    "have an administrator apply manifests/role.runbook.yaml in this namespace (to build only:"
+    " role.build.yaml); it binds a ServiceAccount, so a person is bound by: kubectl create rolebinding"
+    " buildkit-runbook-me --role=buildkit-runbook --user='<your user>' (its name: kubectl auth whoami)"
 )
 
 

@@ -73,14 +73,19 @@ def permissions(cluster: Cluster, settings: Settings, step: str) -> list[Finding
     if not lacking:
         count = len(needed(settings, step))
         return [Finding(Status.OK, "permissions", f"all {count} that this step needs are granted")]
-    remedy = f"have an administrator run: kubectl --namespace={settings.namespace} apply -f "
+    role, name = role_of(settings, step), settings.namespace
+    remedy = (
+        f"have an administrator run: kubectl --namespace={name} apply -f manifests/role.{role}.yaml; it "
+        f"binds a ServiceAccount, so for a person also: kubectl --namespace={name} create rolebinding "
+        f"buildkit-{role}-me --role=buildkit-{role} --user='<your user>' (its name: kubectl auth whoami)"
+    )
     return [
         Finding(
             Status.FAIL,
             "permissions",
             f"missing: {p} (to {p.why})",
             f"SelfSubjectAccessReview in namespace {settings.namespace}",
-            f"{remedy}manifests/role.{role_of(settings, step)}.yaml",
+            remedy,
             INSTALL,
         )
         for p in lacking
