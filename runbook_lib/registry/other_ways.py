@@ -46,8 +46,7 @@ def oci_login(host: str) -> Login:
         HelperMissingError: oci is not on PATH or does not end. LoginRefusedError: it gives no token.
     """
     oci = require("oci", "install the OCI CLI and run `oci setup config`, or use auth_method=file")
-    command = [oci, "raw-request", "--http-method", "GET", "--target-uri", f"https://{host}{_TOKEN_PATH}"]
-    done = _run(command, "", {})
+    done = _run([oci, *token_request(host)], "", {})
     try:
         token = json.loads(done.stdout)["data"]["token"]
     except (ValueError, KeyError, TypeError):
@@ -59,6 +58,11 @@ def oci_login(host: str) -> Login:
             remedy="try `oci os ns get`: it must work first; else use auth_method=file with an auth token",
         )
     return Login(BEARER_USERNAME, SecretValue(token))
+
+
+def token_request(host: str) -> tuple[str, ...]:
+    """The words behind `oci` that ask for the token; the answer is JSON with `data.token`."""
+    return ("raw-request", "--http-method", "GET", "--target-uri", f"https://{host}{_TOKEN_PATH}")
 
 
 def require(program: str, remedy: str) -> str:

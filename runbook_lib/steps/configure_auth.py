@@ -48,7 +48,8 @@ class ConfigureAuth(Step):
         for target in targets_of(self.settings):
             same = logins[target.host].same_as(self.file.credential_for(target.host))
             action = Action.NONE if same else Action.WRITE
-            lines = commands_for(target, self.file.path, alone=len(logins) == 1)
+            method = self.settings.auth_method
+            lines = commands_for(target, self.file.path, alone=len(logins) == 1, method=method)
             changes.append(Change(action, f"login for {target.host}", "", lines))
         kept = [f"{h}: kept by {helper.program}" for h in logins if (helper := self.file.helper_for(h))]
         text = "\n".join([*([diff] if diff else []), *kept])

@@ -154,3 +154,29 @@ def test_a_login_under_another_name_of_the_registry_is_named(
     host = "ocir.us-ashburn-1.oci.oraclecloud.com"
     found = step(registry=host, registry_credential="").check()
     assert "a login is stored for iad.ocir.io, another name of the same registry" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"), [("oci", "/20180419/docker/token"), ("docker", "--password-stdin")]
+)
+def test_the_plan_shows_the_commands_of_its_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, said: str
+) -> None:
+    (tmp_path / "oci").write_text('#!/bin/sh\necho \'{"data": {"token": "short"}}\'\n')
+    (tmp_path / "oci").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("LAB_TOKEN", "an-auth-token")
+    settings = load(
+        {
+            "registry": "iad.ocir.io",
+            "registry_username": "ns/jdoe",
+            "registry_credential": "env:LAB_TOKEN",
+            "docker_config": str(tmp_path / "docker"),
+            "auth_method": method,
+        },
+        environ={},
+    )
+    [line] = ConfigureAuth(settings, Journal(tmp_path), silent_sink).plan().commands
+    assert said in line
+    assert ("BEARER_TOKEN" in line) is (method == "oci")
+    assert ("config.json" in line) is (method != "docker"), "docker writes the file itself"
