@@ -23,7 +23,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             *spellings,
             dest=_PARAMETER + name,
-            metavar=kind_of(name).upper(),
+            metavar=_metavar(name, info.annotation),
             help=(info.description or "").replace("%", "%%"),
             **more,
         )
@@ -73,10 +73,16 @@ def table() -> list[tuple[str, str, str, str, str]]:
     ]
 
 
+def _metavar(name: str, annotation: Any) -> str:  # noqa: ANN401
+    """Choices as they are typed; the names of other types in capitals, as is usual in --help."""
+    kind = kind_of(name)
+    return kind if get_origin(annotation) is Literal else kind.upper()
+
+
 def _kind(annotation: Any) -> str:  # noqa: ANN401
     origin = get_origin(annotation) or annotation
     if origin is Literal:
-        return "|".join(str(a) for a in get_args(annotation))
+        return "|".join(str(a) for a in get_args(annotation) if a != "")  # empty: not given
     return {
         str: "text",
         int: "whole number",

@@ -52,6 +52,19 @@ def test_a_switch_needs_no_value() -> None:
     assert _from_options(["--create-namespace"]).create_namespace is True
 
 
+def test_help_shows_choices_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("--mode privileged|userns|rootless", "--kind pod|deployment", "--language en|zh_CN"):
+        assert words in text
+        option, _, choices = words.partition(" ")
+        for choice in choices.split("|"):
+            name = option.removeprefix("--")
+            assert getattr(_from_options([option, choice]), name) == choice
+    assert "--namespace TEXT" in text
+
+
 def test_every_parameter_has_an_option_and_a_row() -> None:
     names = set(Settings.model_fields)
     assert {row[0] for row in options.table()} == names
@@ -83,3 +96,4 @@ def test_parameters_lists_type_default_and_variable(capsys: pytest.CaptureFixtur
     assert main(["parameters"]) == 0
     text = capsys.readouterr().out
     assert "type privileged|userns|rootless; default privileged; variable RUNBOOK_MODE" in text
+    assert "type en|zh_CN; default –; variable RUNBOOK_LANGUAGE" in text
