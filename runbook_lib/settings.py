@@ -100,7 +100,11 @@ class Settings(BaseModel):
     kind: Literal["pod", "deployment"] = _p(
         "pod", "run the builder as a Pod (as the source document) or a Deployment"
     )
-    run_dir: str = _p("", "folder of the journal and reports; empty: runs/interactive")
+    run_dir: str = _p(
+        "",
+        "notebooks: folder of the journal, empty: runs/interactive; command line: folder that holds one"
+        " folder for each run, empty: runs",
+    )
     keep_runs: int = _p(
         50,
         "headless runs to keep in run_dir; a new run removes the oldest beyond that; 0: keep all",

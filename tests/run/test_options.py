@@ -9,8 +9,10 @@ import yaml
 
 from runbook_lib.run import options
 from runbook_lib.run.cli import _parser, main
+from runbook_lib.run.folder import runs_dir
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
+from runbook_lib.steps.contract import REPOSITORY_ROOT, run_dir_of
 
 VALUES = {
     "namespace": "team-a",
@@ -63,6 +65,13 @@ def test_help_shows_choices_as_they_are_typed(capsys: pytest.CaptureFixture[str]
             name = option.removeprefix("--")
             assert getattr(_from_options([option, choice]), name) == choice
     assert "--namespace TEXT" in text
+
+
+def test_the_help_of_run_dir_tells_both_defaults_as_they_are() -> None:
+    [text] = [row[3] for row in options.table() if row[0] == "run_dir"]
+    for_notebooks, for_the_command_line = text.split(";")
+    assert for_notebooks.endswith(f"empty: {run_dir_of(Settings()).relative_to(REPOSITORY_ROOT)}")
+    assert for_the_command_line.endswith(f"empty: {runs_dir(Settings()).relative_to(REPOSITORY_ROOT)}")
 
 
 def test_every_parameter_has_an_option_and_a_row() -> None:
