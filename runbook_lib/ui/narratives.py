@@ -38,7 +38,8 @@ NARRATIVES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] 
             "BuildKit reads registry logins from one file, config.json in ~/.docker "
             "or in $DOCKER_CONFIG. Docker need not be there.",
             "The client reads it. buildctl fetches a short-lived token with your "
-            "login and hands only that to the builder.",
+            "login and hands only that to the builder. A registry with Basic "
+            "authentication has no such token: there the builder gets the login itself.",
             "Base64 is an encoding and not a lock: whoever reads the file has the "
             "password. So the file is readable by you alone.",
         ),
@@ -92,6 +93,9 @@ NARRATIVES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] 
             "With an OCIR host, an export of type registry or inline is refused "
             "before the build. local_cache keeps the cache in a folder on this "
             "machine instead. It works everywhere.",
+            "With run_image the pushed image is run once, as a Pod beside the builder. "
+            "So that the node can pull it, your login lies in the namespace as the "
+            "Secret <name>-run until that Pod has ended; then both are removed.",
         ),
         (
             "The check reads only. It looks for the builder, both programs, the "
