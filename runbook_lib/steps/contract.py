@@ -63,7 +63,11 @@ class Step(ABC):
         return self._verb("plan", self._plan)
 
     def apply(self) -> Findings:
-        """Change what the plan says; a second apply writes nothing."""
+        """Change what the plan says.
+
+        A second apply writes nothing. `test_push` alone does: it builds again, from the builder's cache,
+        and pushes its tags again, for only a build tells whether a build works.
+        """
         return self._verb("apply", self._apply)
 
     def verify(self) -> Findings:
