@@ -63,10 +63,10 @@ class Step(ABC):
         return self._verb("plan", self._plan)
 
     def apply(self) -> Findings:
-        """Change what the plan says.
+        """Change what the plan says; a second apply writes nothing, but for two steps.
 
-        A second apply writes nothing. `test_push` alone does: it builds again, from the builder's cache,
-        and pushes its tags again, for only a build tells whether a build works.
+        `test_push` builds again, from the builder's cache, and pushes its tags again: only a build tells
+        whether builds work. `configure_auth` renews the short-lived token of auth_method oci.
         """
         return self._verb("apply", self._apply)
 
