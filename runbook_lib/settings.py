@@ -8,55 +8,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
-from runbook_lib import names
+from runbook_lib import names, validators
 from runbook_lib.credentials import CredentialReference
+from runbook_lib.validators import (
+    Credential,
+    Host,
+    Label,
+    OptionalLabel,
+    PathText,
+    Quantities,
+    Sha256,
+    Version,
+    each,
+    optional,
+)
 
 DEFAULT_IMAGE = "docker.io/moby/buildkit:v0.34.2"
 STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push", "operate", "clean_up")
 ALL = " ".join(STEPS)
-
-
-def _optional(check: Any) -> AfterValidator:  # noqa: ANN401
-    """Validate with `check` unless the value is empty: the empty string means "not given"."""
-    return AfterValidator(lambda value: check(value) if value else value)
-
-
-def _credential(value: str) -> str:
-    CredentialReference.parse(value)
-    return value
-
-
-def _each(check: Any) -> AfterValidator:  # noqa: ANN401
-    """Validate every item of a list, or every value of a mapping."""
-
-    def run(value: Any) -> Any:  # noqa: ANN401
-        for item in value.values() if isinstance(value, dict) else value:
-            check(item)
-        return value
-
-    return AfterValidator(run)
-
-
-def _version_or_image(value: str) -> str:
-    """A tag alone, or an image: that has a slash, a colon or an at sign, which no tag has."""
-    return names.image(value) if set(value) & set("/:@") else names.tag(value)
-
-
-def _arguments(value: dict[str, str]) -> dict[str, str]:
-    for variable in value:
-        names.variable(variable)
-    return value
-
-
-def _mirrors(value: dict[str, list[str]]) -> dict[str, list[str]]:
-    for mirror in [*value, *(m for group in value.values() for m in group)]:
-        if "://" in mirror:
-            raise ValueError(f"the mirror {mirror!r} has a scheme; write host[:port][/path]")
-        names.registry_host(mirror.partition("/")[0])
-    return value
 
 
 def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:  # noqa: ANN401
@@ -68,13 +48,6 @@ def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:
 
 
 Mode = Literal["privileged", "userns", "rootless"]
-Label = Annotated[str, AfterValidator(names.dns_label)]
-OptionalLabel = Annotated[str, _optional(names.dns_subdomain)]
-Host = Annotated[str, _optional(names.registry_host)]
-Credential = Annotated[str, _optional(_credential)]
-Version = Annotated[str, _optional(names.version)]
-Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-Quantities = Annotated[dict[str, str], _each(names.quantity)]
 
 
 class Registry(BaseModel):
@@ -83,24 +56,27 @@ class Registry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     registry: Annotated[str, AfterValidator(names.registry_host)]
     username: str = ""
-    credential: Annotated[str, AfterValidator(_credential)]
-    ca: str = ""
+    credential: Annotated[str, AfterValidator(validators.credential)]
+    ca: PathText = ""
 
 
 class Settings(BaseModel):
-    """All parameters of the runbook. Frozen; unknown names and wrong types are refused."""
+    """All parameters of the runbook. Frozen; unknown names and wrong types are refused.
+
+    Two other types say clearly what is meant and are taken: a tuple for a list, a `Path` for a path.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_max_length=4096)
 
     # -- target -----------------------------------------------------------------------------
-    kubeconfig: str = _p("", "kubeconfig file; empty: $KUBECONFIG, else ~/.kube/config")
+    kubeconfig: PathText = _p("", "kubeconfig file; empty: $KUBECONFIG, else ~/.kube/config")
     context: str = _p("", "kubeconfig context to work on; empty: the current context")
     namespace: Label = _p("default", "namespace of the builder")
     name: Label = _p("buildkitd", "name of the builder Pod (or Deployment)")
     kind: Literal["pod", "deployment"] = _p(
         "pod", "run the builder as a Pod (as the source document) or a Deployment"
     )
-    run_dir: str = _p(
+    run_dir: PathText = _p(
         "",
         "notebooks: folder of the journal, empty: runs/interactive; command line: folder that holds one"
         " folder for each run, empty: runs",
@@ -123,7 +99,7 @@ class Settings(BaseModel):
         "how the builder is confined: privileged, userns or rootless",
         steps="install_pod test_push operate",
     )
-    image: Annotated[str, _optional(names.image)] = _p(
+    image: Annotated[str, optional(names.image)] = _p(
         DEFAULT_IMAGE,
         "builder image, fully qualified; rootless mode adds -rootless to the tag",
         steps="install_pod",
@@ -139,7 +115,7 @@ class Settings(BaseModel):
     image_pull_secret: OptionalLabel = _p(
         "", "Secret with which the builder image is pulled", steps="install_pod operate"
     )
-    mirrors: Annotated[dict[str, list[str]], AfterValidator(_mirrors)] = _p(
+    mirrors: Annotated[dict[str, list[str]], AfterValidator(validators.mirrors)] = _p(
         {},
         "registry mirrors for the builder, such as {'docker.io': ['mirror.example:5000']}",
         steps="install_pod operate",
@@ -164,7 +140,7 @@ class Settings(BaseModel):
         "where the auth token is: env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt",
         steps="configure_auth",
     )
-    registry_ca: str = _p(
+    registry_ca: PathText = _p(
         "",
         "CA file (PEM) of a registry with a private CA",
         steps="install_pod configure_auth test_push operate",
@@ -185,7 +161,7 @@ class Settings(BaseModel):
         "when OCIR refuses a login, try up to 3 other user names; each try is a failed login",
         steps="configure_auth",
     )
-    docker_config: str = _p(
+    docker_config: PathText = _p(
         "",
         "folder of config.json; empty: $DOCKER_CONFIG, else ~/.docker",
         steps="configure_auth test_push clean_up",
@@ -200,16 +176,16 @@ class Settings(BaseModel):
     buildctl_sources: list[Literal["pod", "path", "file", "release"]] = _p(
         ["pod", "path", "file", "release"], "where buildctl may come from, in order", steps="fetch_buildctl"
     )
-    buildctl: str = _p(
+    buildctl: PathText = _p(
         "", "buildctl to use as it is; empty: what this step fetched", steps="fetch_buildctl test_push"
     )
     buildctl_version: Version = _p(
         "", "release to fetch; empty: the daemon's own version", steps="fetch_buildctl"
     )
     buildctl_sha256: Sha256 = _p("", "expected sha256 of the buildctl tarball", steps="fetch_buildctl")
-    buildctl_archive: str = _p("", "a BuildKit release tarball on this machine", steps="fetch_buildctl")
+    buildctl_archive: PathText = _p("", "a BuildKit release tarball on this machine", steps="fetch_buildctl")
     buildctl_url: str = _p("", "mirror of the BuildKit releases (base address)", steps="fetch_buildctl")
-    kubectl: str = _p(
+    kubectl: PathText = _p(
         "", "kubectl to use as it is; empty: from PATH, else fetched", steps="fetch_buildctl test_push"
     )
     kubectl_version: Version = _p(
@@ -217,32 +193,32 @@ class Settings(BaseModel):
     )
     kubectl_sha256: Sha256 = _p("", "expected sha256 of kubectl", steps="fetch_buildctl")
     kubectl_url: str = _p("", "mirror of the Kubernetes releases (base address)", steps="fetch_buildctl")
-    client_platform: Annotated[str, _optional(names.platform)] = _p(
+    client_platform: Annotated[str, optional(names.platform)] = _p(
         "", "platform of the fetched binaries; empty: this machine's", steps="fetch_buildctl"
     )
-    bin_dir: str = _p("", "folder for fetched binaries; empty: the user's data folder", steps=ALL)
+    bin_dir: PathText = _p("", "folder for fetched binaries; empty: the user's data folder", steps=ALL)
 
     # -- 04 test_push ---------------------------------------------------------------------------
-    repository: Annotated[str, _optional(names.repository)] = _p(
+    repository: Annotated[str, optional(names.repository)] = _p(
         "",
         "repository below the registry; empty: <namespace>/buildkit-runbook/hello",
         steps="configure_auth test_push",
     )
-    tags: Annotated[list[str], _each(names.tag), Field(min_length=1)] = _p(
+    tags: Annotated[list[str], each(names.tag), Field(min_length=1)] = _p(
         ["test.01"], "tags to push", steps="test_push"
     )
-    context_dir: str = _p(
+    context_dir: PathText = _p(
         "", "build context; empty: the sample that comes with the runbook", steps="test_push"
     )
-    dockerfile: str = _p("", "Dockerfile; empty: Dockerfile in the build context", steps="test_push")
-    build_args: Annotated[dict[str, str], AfterValidator(_arguments)] = _p(
+    dockerfile: PathText = _p("", "Dockerfile; empty: Dockerfile in the build context", steps="test_push")
+    build_args: Annotated[dict[str, str], AfterValidator(validators.arguments)] = _p(
         {}, "build arguments (never secrets: they stay in the image)", steps="test_push"
     )
     build_target: str = _p("", "stage to build; empty: the last", steps="test_push")
-    platforms: Annotated[list[str], _each(names.platform)] = _p(
+    platforms: Annotated[list[str], each(names.platform)] = _p(
         [], "platforms to build for; empty: the builder's", steps="test_push"
     )
-    local_cache: str = _p("", "folder for BuildKit's local cache; empty: none", steps="test_push")
+    local_cache: PathText = _p("", "folder for BuildKit's local cache; empty: none", steps="test_push")
     cache_to: list[str] = _p([], "further cache exports, as buildctl writes them", steps="test_push")
     cache_from: list[str] = _p([], "further cache imports, as buildctl writes them", steps="test_push")
     allow_registry_cache: bool = _p(
@@ -257,7 +233,7 @@ class Settings(BaseModel):
     stall_timeout: float = _p(120.0, "seconds without any progress", steps="test_push", gt=0, le=3600)
 
     # -- 90 operate -----------------------------------------------------------------------------
-    upgrade_to: Annotated[str, _optional(_version_or_image)] = _p(
+    upgrade_to: Annotated[str, optional(validators.version_or_image)] = _p(
         "", "version to bring the builder to: a tag such as v0.34.2, or a whole image", steps="operate"
     )
     probe_run: bool = _p(
@@ -277,6 +253,11 @@ class Settings(BaseModel):
     # -- 99 clean_up ----------------------------------------------------------------------------
     remove_login: bool = _p(False, "also remove the logins this runbook wrote", steps="clean_up")
     remove_binaries: bool = _p(False, "also remove the fetched binaries", steps="clean_up")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:  # noqa: ANN401
+        return validators.from_tuple(value)
 
     @property
     def credentials(self) -> tuple[CredentialReference, ...]:

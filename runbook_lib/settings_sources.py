@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_origin
 
 import yaml
@@ -178,16 +179,28 @@ def from_notebook(namespace: Mapping[str, Any]) -> Settings:
 
     Raises:
         UnknownParameterError: a literal was set that the schema lacks (papermill only warns).
+        InvalidParameterError: a parameter's value is of a type that it does not take.
     """
     injected = _injected_names(namespace.get("In", []))
-    found = {k: v for k, v in namespace.items() if _is_parameter(k, v)}
+    found = {k: v for k, v in namespace.items() if _is_parameter(k, v, injected)}
     refuse_unknown({**dict.fromkeys(injected), **found})
-    explicit = {k: v for k, v in found.items() if k in injected or v != default_of(k)}
+    explicit = {k: v for k, v in found.items() if k in injected or _differs(v, default_of(k))}
     return load(explicit)
 
 
-def _is_parameter(name: str, value: object) -> bool:
+def _is_parameter(name: str, value: object, injected: Collection[str]) -> bool:
+    """A literal, or anything under a parameter's name: what is of a wrong type is refused, not passed over.
+
+    `import requests` or a helper called `image` sets no parameter, unless papermill had set one there.
+    """
+    if name in Settings.model_fields:
+        return name in injected or not (isinstance(value, ModuleType) or callable(value))
     return not name.startswith("_") and name not in ("In", "Out") and type(value) in _LITERALS
+
+
+def _differs(value: object, default: object) -> bool:
+    """False for the default; what is no literal (an array, say) is not asked whether it equals one."""
+    return type(value) not in _LITERALS or value != default
 
 
 def _injected_names(cells: object) -> set[str]:

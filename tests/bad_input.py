@@ -6,6 +6,7 @@ docker configs, challenges. `tests/test_bad_input.py` holds every row to the sam
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ class Row:
     call: Callable[[Path], object]
     error: type[RunbookError]
     says: str | None = None
+
+
+class _Array:
+    """Like numpy's: it can be compared, and the answer is neither true nor false."""
+
+    def __ne__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 PARAMETERS: list[tuple[str, Any, str]] = [
@@ -237,6 +247,20 @@ NOTEBOOKS: dict[str, tuple[dict[str, Any], type[RunbookError], str]] = {
     "injected only": ({"In": ["# Parameters\nnamespce = 'x'\n"]}, UnknownParameterError, "namespace"),
     "wrong type": ({"tags": "v1"}, InvalidParameterError, "list"),
     "an option as a name": ({"name": "--help"}, InvalidParameterError, "begins with '-'"),
+    "a set": ({"tags": {"v1"}}, InvalidParameterError, "list"),
+    "a frozen set": ({"platforms": frozenset(("linux/amd64",))}, InvalidParameterError, "list"),
+    "a bad word in a tuple": ({"tags": ("a b",)}, InvalidParameterError, "tag"),
+    "a path for a name": ({"namespace": Path("x")}, InvalidParameterError, "string"),
+    "bytes": ({"namespace": b"x"}, InvalidParameterError, "string"),
+    "an array": ({"tags": _Array()}, InvalidParameterError, "list"),
+    "a date": ({"context": datetime.date(2024, 1, 1)}, InvalidParameterError, "string"),
+    "a complex number": ({"build_timeout": 1j}, InvalidParameterError, "number"),
+    "a generator": ({"tags": (t for t in ("a",))}, InvalidParameterError, "list"),
+    "a module over what was injected": (
+        {"requests": json, "In": ["# Parameters\nrequests = {'cpu': '1'}\n"]},
+        InvalidParameterError,
+        "dictionary",
+    ),
 }
 CONTEXTS = ("my oke", "--kubeconfig=/etc/x", "a" * 254, "a\nb", "\u202ea", "a;id", "$(id)", "../x", " ")
 REFERENCES = (

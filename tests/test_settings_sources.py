@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,18 @@ def test_an_injected_default_beats_the_environment(monkeypatch: pytest.MonkeyPat
 def test_a_notebook_refuses_a_name_papermill_would_only_warn_about() -> None:
     with pytest.raises(UnknownParameterError, match="did you mean context"):
         from_notebook({"contxt": "x", "In": ["# Parameters\ncontxt = 'x'\n"]})
+
+
+def test_a_tuple_and_a_path_are_what_they_mean() -> None:
+    assert from_notebook({"tags": ("v1", "v2")}).tags == ["v1", "v2"]
+    assert from_notebook({"platforms": ("linux/amd64",)}).platforms == ["linux/amd64"]
+    assert from_notebook({"bin_dir": Path("a/b")}).bin_dir == "a/b"
+
+
+def test_what_is_imported_under_a_parameters_name_sets_none() -> None:
+    named = {"requests": json, "image": from_text, "registry": Settings, "context": print}
+    settings = from_notebook(named)
+    assert settings == load({}, environ={})
 
 
 def test_every_field_has_help_and_steps() -> None:

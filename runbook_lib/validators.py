@@ -1,0 +1,74 @@
+"""What the settings schema asks of a value beyond its type. The grammar itself is in `names`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from runbook_lib import names
+from runbook_lib.credentials import CredentialReference
+
+
+def optional(check: Any) -> AfterValidator:  # noqa: ANN401
+    """Validate with `check` unless the value is empty: the empty string means "not given"."""
+    return AfterValidator(lambda value: check(value) if value else value)
+
+
+def each(check: Any) -> AfterValidator:  # noqa: ANN401
+    """Validate every item of a list, or every value of a mapping."""
+
+    def run(value: Any) -> Any:  # noqa: ANN401
+        for item in value.values() if isinstance(value, dict) else value:
+            check(item)
+        return value
+
+    return AfterValidator(run)
+
+
+def credential(value: str) -> str:
+    """A credential reference; never the secret itself."""
+    CredentialReference.parse(value)
+    return value
+
+
+def version_or_image(value: str) -> str:
+    """A tag alone, or an image: that has a slash, a colon or an at sign, which no tag has."""
+    return names.image(value) if set(value) & set("/:@") else names.tag(value)
+
+
+def arguments(value: dict[str, str]) -> dict[str, str]:
+    """Build arguments: their names are variable names."""
+    for variable in value:
+        names.variable(variable)
+    return value
+
+
+def mirrors(value: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Registry mirrors: hosts, a mirror also with a path."""
+    for mirror in [*value, *(m for group in value.values() for m in group)]:
+        if "://" in mirror:
+            raise ValueError(f"the mirror {mirror!r} has a scheme; write host[:port][/path]")
+        names.registry_host(mirror.partition("/")[0])
+    return value
+
+
+def from_tuple(value: Any) -> Any:  # noqa: ANN401
+    """A tuple as the list that it means; a set has no order and is left to be refused."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_path(value: Any) -> Any:  # noqa: ANN401
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Label = Annotated[str, AfterValidator(names.dns_label)]
+OptionalLabel = Annotated[str, optional(names.dns_subdomain)]
+Host = Annotated[str, optional(names.registry_host)]
+Credential = Annotated[str, optional(credential)]
+Version = Annotated[str, optional(names.version)]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Quantities = Annotated[dict[str, str], each(names.quantity)]
+PathText = Annotated[str, BeforeValidator(_from_path)]
+"""A path; "" for none."""
