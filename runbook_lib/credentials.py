@@ -7,19 +7,21 @@ Forms: `env:NAME`, `file:PATH`, `secret:NAMESPACE/NAME/KEY` (a key of a Kubernet
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from runbook_lib import names, redaction
 from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
+from runbook_lib.small_files import read_small
 
 SecretReader = Callable[[str, str, str], str]
 """Reads one key of a Secret: (namespace, name, key) -> value. Given by the caller that has a cluster."""
 
+_MOST_BYTES = 64 * 1024
 _FORMS = "env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt"
 
 
@@ -86,12 +88,15 @@ class CredentialReference:
 
         Raises:
             MissingCredentialError: the variable, file, Secret or key is not there, or is empty.
-            MalformedCredentialError: the value holds a line break or another control character.
+            MalformedCredentialError: the value holds a line break or another control character, or is
+                larger than any token.
         """
         value = {"env": self._from_env, "file": self._from_file, "prompt": self._from_prompt}.get(
             self.kind, lambda: self._from_secret(read_secret)
         )()
         value = value.removesuffix("\n").removesuffix("\r")
+        if len(value) > _MOST_BYTES:
+            raise self._too_large()
         if not value:
             raise MissingCredentialError("it is empty", where=str(self), remedy="put the auth token there")
         if not value.isprintable():  # also a byte order mark and the like, which no token has
@@ -114,16 +119,24 @@ class CredentialReference:
         return os.environ[self.target]
 
     def _from_file(self) -> str:
-        path = Path(self.target).expanduser()
         try:
-            return path.read_text(encoding="utf-8")
+            return read_small(self.target, _MOST_BYTES + 2).decode()  # and a line end
         except (OSError, UnicodeDecodeError) as e:
+            if isinstance(e, OSError) and e.errno == errno.EFBIG:
+                raise self._too_large() from None
             reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
             raise MissingCredentialError(
                 f"the file cannot be read: {reason}",
                 where=str(self),
                 remedy="write the token to this file, mode 0600, or name another",
-            ) from e
+            ) from None  # the exception of a decoder holds the bytes
+
+    def _too_large(self) -> MalformedCredentialError:
+        return MalformedCredentialError(
+            f"the value is larger than {_MOST_BYTES} bytes, which no token is",
+            where=str(self),
+            remedy="store the token alone there",
+        )
 
     def _from_prompt(self) -> str:
         if not (sys.stdin and sys.stdin.isatty()) and not in_live_kernel():

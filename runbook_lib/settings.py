@@ -22,6 +22,7 @@ from pydantic.config import JsonDict
 from runbook_lib import names, validators
 from runbook_lib.credentials import CredentialReference
 from runbook_lib.validators import (
+    CaPath,
     Credential,
     Host,
     Label,
@@ -57,7 +58,7 @@ class Registry(BaseModel):
     registry: Annotated[str, AfterValidator(names.registry_host)]
     username: str = ""
     credential: Annotated[str, AfterValidator(validators.credential)]
-    ca: PathText = ""
+    ca: CaPath = ""
 
 
 class Settings(BaseModel):
@@ -140,7 +141,7 @@ class Settings(BaseModel):
         "where the auth token is: env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt",
         steps="configure_auth",
     )
-    registry_ca: PathText = _p(
+    registry_ca: CaPath = _p(
         "",
         "CA file (PEM) of a registry with a private CA",
         steps="install_pod configure_auth test_push operate",

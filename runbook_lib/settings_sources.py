@@ -20,12 +20,12 @@ from pydantic import ValidationError
 
 from runbook_lib.errors import InvalidParameterError, ProfileError, UnknownParameterError
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import read_small
 
 PREFIX = "RUNBOOK_"
 PROFILE_VARIABLE = "RUNBOOK_PROFILE"
 _INJECTED = "# Parameters"  # first line of the cell that papermill injects
 _LITERALS = (str, int, float, bool, list, dict, type(None))
-_MOST_BYTES = 1_000_000
 _MOST_DEPTH = 20
 
 
@@ -81,16 +81,16 @@ def refuse_unknown(values: Mapping[str, Any]) -> None:
 def from_yaml(path: Path) -> dict[str, Any]:
     """Read a profile: a YAML mapping of parameters. Aliases are refused, so a YAML bomb is harmless."""
     try:
-        text = path.expanduser().read_bytes()[: _MOST_BYTES + 1]
-        if len(text) > _MOST_BYTES:
-            raise ProfileError(
-                "the file is larger than 1 MB", where=str(path), remedy="give a profile of parameters"
-            )
+        text = read_small(path)
         if _has_alias(text):
             raise ProfileError("YAML aliases are not accepted", where=str(path), remedy="write the value out")
         values = yaml.safe_load(text)
     except OSError as e:
-        raise ProfileError(f"cannot read it: {e.strerror}", where=str(path), remedy="check the path") from e
+        raise ProfileError(
+            f"cannot read it: {e.strerror}",
+            where=str(path),
+            remedy="give the path of a profile of parameters",
+        ) from e
     except (yaml.YAMLError, RecursionError, ValueError) as e:
         line = getattr(getattr(e, "problem_mark", None), "line", None)
         place = f" (line {line + 1})" if line is not None else ""

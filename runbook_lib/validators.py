@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from runbook_lib import names
+from runbook_lib import names, small_files
 from runbook_lib.credentials import CredentialReference
 
 
@@ -54,6 +54,22 @@ def mirrors(value: dict[str, list[str]]) -> dict[str, list[str]]:
     return value
 
 
+def path(value: str) -> str:
+    """A path whose ~ stands for a home folder that there is; the file itself may come later."""
+    try:
+        small_files.expanded(value)
+    except OSError as e:
+        raise ValueError(f"the path cannot be used: {e.strerror}") from None
+    return value
+
+
+def ca_file(value: str) -> str:
+    """A file that OpenSSL will be told to open: it waits at a pipe, without end."""
+    if small_files.is_stream(value):
+        raise ValueError("it is a pipe or a device, not a file")
+    return value
+
+
 def from_tuple(value: Any) -> Any:  # noqa: ANN401
     """A tuple as the list that it means; a set has no order and is left to be refused."""
     return list(value) if isinstance(value, tuple) else value
@@ -70,5 +86,6 @@ Credential = Annotated[str, optional(credential)]
 Version = Annotated[str, optional(names.version)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Quantities = Annotated[dict[str, str], each(names.quantity)]
-PathText = Annotated[str, BeforeValidator(_from_path)]
+PathText = Annotated[str, BeforeValidator(_from_path), optional(path)]
 """A path; "" for none."""
+CaPath = Annotated[PathText, optional(ca_file)]

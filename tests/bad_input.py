@@ -1,22 +1,23 @@
 """The one table of bad input: each row is a call, its error type and a pattern of what it says.
 
 Groups: parameters, texts of variables, profiles, notebooks, contexts, references, user names, credentials,
-docker configs, challenges. `tests/test_bad_input.py` holds every row to the same rules and counts them.
+docker configs, challenges; files and kubeconfigs are in `bad_files`. `tests/test_bad_input.py` holds every
+row to the same rules and counts them.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runbook_lib.cluster.binding import Cluster
+import bad_files
+from bad_row import Row
+
 from runbook_lib.credentials import CredentialReference, SecretValue
 from runbook_lib.errors import (
-    ContextNotFoundError,
     DockerConfigError,
     HelperMissingError,
     InvalidParameterError,
@@ -41,14 +42,10 @@ from runbook_lib.settings_sources import from_notebook, load
 SECRET_LOOKING = "hunter2-pasted-by-mistake"
 
 
-@dataclass(frozen=True)
-class Row:
-    """`call` gets an empty folder and must raise exactly `error`, whose text matches `says`."""
-
-    name: str
-    call: Callable[[Path], object]
-    error: type[RunbookError]
-    says: str | None = None
+PATHS = (
+    "kubeconfig", "run_dir", "registry_ca", "docker_config", "buildctl", "buildctl_archive", "kubectl",
+    "bin_dir", "context_dir", "dockerfile", "local_cache",
+)  # fmt: skip
 
 
 class _Array:
@@ -207,6 +204,10 @@ PARAMETERS: list[tuple[str, Any, str]] = [
     ("registry_credential", "secret:a/b/c/d", "NAMESPACE/NAME/KEY"),
     ("registry_credential", "file:", "by reference"),
     ("registry_credential", "https://vault/x", "by reference"),
+    # -- paths
+    *((name, "~nosuchuser/x", "home folder") for name in PATHS),
+    ("more_registries", [{"registry": "a.io", "credential": "env:X", "ca": "~nosuchuser/x"}], "home folder"),
+    ("registry_ca", "/dev/zero", "device"),
 ]
 
 TEXTS: list[tuple[str, str, str]] = [
@@ -262,7 +263,6 @@ NOTEBOOKS: dict[str, tuple[dict[str, Any], type[RunbookError], str]] = {
         "dictionary",
     ),
 }
-CONTEXTS = ("my oke", "--kubeconfig=/etc/x", "a" * 254, "a\nb", "\u202ea", "a;id", "$(id)", "../x", " ")
 REFERENCES = (
     "",
     "app:1",
@@ -351,7 +351,6 @@ SINGLE = (
     Row("no cluster", lambda _: _resolve("secret:a/b/c"), MissingCredentialError),
     Row("CA missing", lambda _: RegistryClient("h", ca="/nowhere/ca.pem"), RegistryTlsError),
 )
-TOKENS: dict[str, bytes] = {"line break": b"a\nb", "tab": b"a\tb", "byte order mark": b"\xef\xbb\xbftoken"}
 
 
 def _short(value: object) -> str:
@@ -374,19 +373,6 @@ def _profile(folder: Path, content: bytes) -> object:
     return load(profile=str(folder / "p.yaml"), environ={})
 
 
-def _bind(folder: Path, context: str) -> object:
-    cluster = {"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}
-    contexts = [{"name": "there", "context": {"cluster": "c", "user": "u"}}]
-    config = {"clusters": [cluster], "contexts": contexts, "users": [{"name": "u", "user": {"token": "x"}}]}
-    (folder / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
-    return Cluster.bind(load({"context": context, "kubeconfig": str(folder / "kubeconfig")}, environ={}))
-
-
-def _token(folder: Path, content: bytes) -> object:
-    (folder / "token").write_bytes(content)
-    return CredentialReference.parse(f"file:{folder / 'token'}").resolve()
-
-
 def _rows() -> Iterator[Row]:
     for name, value, says in PARAMETERS:
         yield Row(
@@ -402,18 +388,14 @@ def _rows() -> Iterator[Row]:
         yield Row(f"profile {name}", lambda f, c=content: _profile(f, c), error, says)
     for name, (found, error, says) in NOTEBOOKS.items():
         yield Row(f"notebook {name}", lambda _, n=found: from_notebook(n), error, says)
-    for context in CONTEXTS:
-        row = f"context {_short(context)}"
-        yield Row(row, lambda f, c=context: _bind(f, c), ContextNotFoundError, "there")
     for text in REFERENCES:
         yield Row(f"reference {_short(text)}", lambda _, t=text: Reference.parse(t), ReferenceFormatError)
     for name in USERS:
         yield Row(f"user {name!r}", lambda _, n=name: check_username("ocir", n), InvalidParameterError)
     for name, config in CONFIGS.items():
         yield Row(f"config {name}", lambda f, c=config: _merge(f, c), DockerConfigError)
-    for name, content in TOKENS.items():
-        yield Row(f"token {name}", lambda f, c=content: _token(f, c), MalformedCredentialError, "control")
     yield from SINGLE
+    yield from bad_files.rows()
 
 
 ROWS = tuple(_rows())

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bad_input import ROWS, SECRET_LOOKING, Row
+from bad_input import ROWS, SECRET_LOOKING
+from bad_row import Row
 
 from runbook_lib.errors import InvalidParameterError
 from runbook_lib.settings_sources import load

@@ -13,11 +13,9 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import urllib3
-import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
@@ -25,6 +23,7 @@ from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.bounded import bounded
 from runbook_lib.cluster.certificates import require_usable
 from runbook_lib.cluster.key_files import keep_in_memory
+from runbook_lib.cluster.kubeconfig import kubeconfig_paths, merged_of, of_context, require_context
 from runbook_lib.errors import (
     ClusterAuthError,
     ContextNotFoundError,
@@ -35,6 +34,11 @@ from runbook_lib.settings import Settings
 
 FIELD_MANAGER = "buildkit-runbook"
 IN_CLUSTER = "in-cluster"
+# What the client library raises on a kubeconfig whose parts are of other types than it takes for granted.
+_MALFORMED = (
+    ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError,
+    urllib3.exceptions.HTTPError,
+)  # fmt: skip
 _PLUGIN_SECONDS = 60.0  # `oci ce cluster generate-token` takes seconds on a cold start
 
 
@@ -63,9 +67,9 @@ class Cluster:
         paths = kubeconfig_paths(settings)
         if not paths and not settings.context and "KUBERNETES_SERVICE_HOST" in os.environ:
             return cls._of(settings, IN_CLUSTER, "", _in_cluster())
-        merged = _merged(paths, settings)
+        merged = merged_of(paths, settings)
         context = settings.context or str(merged.get("current-context") or "")
-        _require_context(merged, context, paths)
+        require_context(merged, context, paths)
         return cls._of(settings, context, paths, _configured(merged, context, paths))
 
     @classmethod
@@ -127,89 +131,8 @@ class Cluster:
             ) from None
 
 
-def kubeconfig_paths(settings: Settings) -> str:
-    """Existing kubeconfig files, joined as $KUBECONFIG joins them; "" where there are none.
-
-    Raises:
-        ContextNotFoundError: the parameter names a file that is not there.
-    """
-    if settings.kubeconfig:
-        path = Path(settings.kubeconfig).expanduser()
-        if not path.is_file():
-            raise ContextNotFoundError(
-                "the kubeconfig file does not exist",
-                where=str(path),
-                remedy="correct the parameter kubeconfig",
-            )
-        return str(path)
-    given = os.environ.get("KUBECONFIG", "")
-    candidates = given.split(os.pathsep) if given else [str(Path.home() / ".kube" / "config")]
-    return os.pathsep.join(c for c in candidates if c and Path(c).expanduser().is_file())
-
-
-def context_names(settings: Settings) -> tuple[list[str], str]:
-    """(names of the contexts of the kubeconfig, the current one or "").
-
-    Raises:
-        ContextNotFoundError: no kubeconfig, or one that cannot be read.
-    """
-    merged = _merged(kubeconfig_paths(settings), settings)
-    names = [str(c.get("name")) for c in merged["contexts"] if isinstance(c, dict)]
-    return names, str(merged.get("current-context") or "")
-
-
-def _merged(paths: str, settings: Settings) -> dict[str, Any]:
-    remedy = "write one with `oci ce cluster create-kubeconfig`, or set the parameter kubeconfig"
-    if not paths:
-        looked = settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise ContextNotFoundError("there is no kubeconfig", where=looked, remedy=remedy)
-    merged: dict[str, Any] = {}
-    for path in paths.split(os.pathsep):
-        _merge(merged, path)
-    if not merged.get("contexts"):
-        raise ContextNotFoundError("the kubeconfig has no contexts", where=paths, remedy=remedy)
-    return merged
-
-
-def _merge(merged: dict[str, Any], path: str) -> None:
-    """Add one file: the first file that names an entry wins, as in kubectl."""
-    try:
-        document = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8")) or {}
-        for section in ("contexts", "users", "clusters"):
-            merged.setdefault(section, []).extend(e for e in document.get(section) or [] if "name" in e)
-        merged["current-context"] = merged.get("current-context") or document.get("current-context")
-    except (yaml.YAMLError, OSError, ValueError, AttributeError, TypeError) as e:
-        raise ContextNotFoundError(
-            f"the kubeconfig cannot be read ({type(e).__name__})",
-            where=path,
-            remedy="mend its YAML, or write it anew",
-        ) from None
-
-
-def _entry(merged: dict[str, Any], section: str, name: str) -> dict[str, Any]:
-    entries = merged.get(section) or []
-    return next((e for e in entries if isinstance(e, dict) and e.get("name") == name), {})
-
-
-def _require_context(merged: dict[str, Any], context: str, paths: str) -> None:
-    known = [str(c.get("name")) for c in merged["contexts"] if isinstance(c, dict)]
-    if context not in known:
-        what = f"there is no context {context!r}" if context else "no current context is set"
-        raise ContextNotFoundError(
-            f"{what}; the contexts are: {', '.join(known)}", where=paths, remedy="set the parameter context"
-        )
-
-
 def _configured(merged: dict[str, Any], context: str, paths: str) -> client.Configuration:
-    chosen = _entry(merged, "contexts", context).get("context") or {}
-    for section in ("cluster", "user"):  # the client would go on without, and be told 403 as a stranger
-        if not _entry(merged, f"{section}s", str(chosen.get(section))):
-            raise ContextNotFoundError(
-                f"the context names the {section} {chosen.get(section)!r}, which the kubeconfig lacks",
-                where=f"context {context}",
-                remedy="write the kubeconfig of this cluster anew",
-            )
-    user = _entry(merged, "users", str(chosen.get("user"))).get("user") or {}
+    _, user = of_context(merged, context)
     plugin = user.get("exec") or {}
     command = str(plugin.get("command") or "")
     if command and not shutil.which(command):
@@ -219,15 +142,47 @@ def _configured(merged: dict[str, Any], context: str, paths: str) -> client.Conf
             remedy=f"install {command} (for OKE: the OCI CLI), or use a ServiceAccount's kubeconfig",
         )
     conf = client.Configuration()
-    heard = _load(conf, paths, context, bool(command))
+    try:
+        heard = _load(conf, paths, context, bool(command))
+    except ContextNotFoundError:
+        if user.get("auth-provider"):
+            raise _no_provider(context) from None
+        raise
     if command and not conf.api_key.get("authorization") and not conf.cert_file:
         raise ClusterAuthError(
             f"{command!r} gave no token: {heard[-1] if heard else 'it said nothing'}",
             where=f"context {context}",
             remedy=f"run the {command} login by hand and mend what it says",
         )
+    if user.get("auth-provider") and not conf.api_key and not conf.cert_file:
+        raise _no_provider(context)
     require_usable(conf, context)
+    _require_client(conf, f"context {context}")
     return conf
+
+
+def _require_client(conf: client.Configuration, where: str) -> None:
+    """Make a client, for it is only then that the client library reads the proxy's address.
+
+    Raises:
+        ContextNotFoundError: the address is none, or of a kind that cannot be used here.
+    """
+    try:
+        client.ApiClient(conf).close()
+    except (urllib3.exceptions.HTTPError, ImportError, ValueError, TypeError, AttributeError):
+        raise ContextNotFoundError(
+            "the address of its proxy cannot be used",
+            where=where,
+            remedy="correct proxy-url in the kubeconfig, or the variables HTTPS_PROXY and NO_PROXY",
+        ) from None
+
+
+def _no_provider(context: str) -> ClusterAuthError:
+    return ClusterAuthError(
+        "its auth-provider gave no token; kubectl knows auth-provider no more",
+        where=f"context {context}",
+        remedy="write the kubeconfig of this cluster anew, with an exec plugin or a ServiceAccount's token",
+    )
 
 
 def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) -> list[str]:
@@ -252,9 +207,12 @@ def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) ->
             where=f"context {context}",
             remedy="run it by hand once; it may be waiting for a password or a browser",
         ) from None
-    except (ConfigException, OSError, ValueError, TypeError, KeyError) as e:
+    except _MALFORMED as e:
+        shown = str(e) if isinstance(e, ConfigException | OSError) else type(e).__name__
         raise ContextNotFoundError(
-            f"the context cannot be used: {e}", where=f"context {context}", remedy="write the kubeconfig anew"
+            f"the context cannot be used: {shown}",
+            where=f"context {context}",
+            remedy="write the kubeconfig anew",
         ) from None
     finally:
         logging.getLogger().removeHandler(handler)
@@ -271,4 +229,5 @@ def _in_cluster() -> client.Configuration:
             where=IN_CLUSTER,
             remedy="set the parameter kubeconfig",
         ) from None
+    _require_client(conf, IN_CLUSTER)
     return conf

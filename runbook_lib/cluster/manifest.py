@@ -12,6 +12,7 @@ from runbook_lib.cluster.labels import labels
 from runbook_lib.cluster.objects import Json
 from runbook_lib.errors import InvalidParameterError
 from runbook_lib.settings import DEFAULT_IMAGE, Mode, Settings
+from runbook_lib.small_files import read_small
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 CONFIG_HASH = "buildkit-runbook/config-sha256"
@@ -136,15 +137,15 @@ def _config_map(settings: Settings) -> Json | None:
 
 def _read_pem(path: str) -> str:
     try:
-        text = Path(path).expanduser().read_text(encoding="ascii")
+        text = read_small(path, _MOST_CA_BYTES).decode("ascii")
     except (OSError, UnicodeDecodeError) as e:
         reason = e.strerror if isinstance(e, OSError) else "it is not text"
         raise InvalidParameterError(
             f"the CA file cannot be read: {reason}", where=path, remedy="correct the parameter registry_ca"
         ) from None
-    if "-----BEGIN CERTIFICATE-----" not in text or len(text) > _MOST_CA_BYTES:
+    if "-----BEGIN CERTIFICATE-----" not in text:
         raise InvalidParameterError(
-            "the CA file holds no PEM certificate, or is too large", where=path, remedy="give a PEM file"
+            "the CA file holds no PEM certificate", where=path, remedy="give a PEM file"
         )
     if "PRIVATE KEY-----" in text:
         raise InvalidParameterError(

@@ -16,6 +16,7 @@ from runbook_lib.registry.config_document import Document, helper_of, key_of, pa
 from runbook_lib.registry.credential_helper import CredentialHelper
 from runbook_lib.registry.logins import IDENTITY_USER, Login, decode_auth, encode_auth
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import expanded
 
 HIDDEN = "<username:token, base64>"
 _STALE = ("username", "password", "identitytoken", "registrytoken")
@@ -23,9 +24,20 @@ _SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken", "refreshto
 
 
 def config_path(settings: Settings) -> Path:
-    """The file: of the parameter `docker_config` (a folder), else $DOCKER_CONFIG, else ~/.docker."""
+    """The file: of the parameter `docker_config` (a folder), else $DOCKER_CONFIG, else ~/.docker.
+
+    Raises:
+        DockerConfigError: the folder is below the home folder of a user who has none.
+    """
     folder = settings.docker_config or os.environ.get("DOCKER_CONFIG", "") or "~/.docker"
-    return Path(folder).expanduser().absolute() / "config.json"
+    try:
+        return expanded(folder).absolute() / "config.json"
+    except OSError as e:
+        raise DockerConfigError(
+            f"the folder cannot be used: {e.strerror}",
+            where=folder,
+            remedy="correct the parameter docker_config, or the variable DOCKER_CONFIG",
+        ) from None
 
 
 class DockerConfigFile:

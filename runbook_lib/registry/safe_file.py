@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runbook_lib.errors import DockerConfigError
+from runbook_lib.small_files import read_small
 
 LOCK_SUFFIX = ".buildkit-runbook.lock"
 BACKUP_SUFFIX = ".buildkit-runbook.bak"
@@ -25,7 +26,7 @@ def real_path(path: Path) -> Path:
     """The file behind `path`: symlinks are followed, so that the link survives and its target changes.
 
     Raises:
-        DockerConfigError: the links go round in a circle.
+        DockerConfigError: the links go round in a circle, or no file can have this name.
     """
     try:
         return path.resolve(strict=False)
@@ -33,16 +34,22 @@ def real_path(path: Path) -> Path:
         raise DockerConfigError(
             "it is a symbolic link that leads nowhere", where=str(path), remedy="remove or mend the link"
         ) from e
+    except ValueError:
+        raise DockerConfigError(
+            "its name holds a character that no file name has",
+            where=repr(str(path)),
+            remedy="correct the parameter docker_config, or the variable DOCKER_CONFIG",
+        ) from None
 
 
 def read(path: Path) -> bytes | None:
     """The content, or None where there is no file.
 
     Raises:
-        DockerConfigError: it exists and cannot be read.
+        DockerConfigError: it exists and cannot be read, is no regular file or larger than any config.
     """
     try:
-        return path.read_bytes()
+        return read_small(path)
     except FileNotFoundError:
         return None
     except OSError as e:

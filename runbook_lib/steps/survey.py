@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.binding import Cluster, context_names
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.kubeconfig import context_names
 from runbook_lib.errors import ClusterError, RunbookError
 from runbook_lib.settings import Settings
 

@@ -14,7 +14,16 @@ _HOLE = "\0"
 ROOT = Path(__file__).parents[2] / "runbook_lib"
 # Where every text is held to the catalogue. Shell lines for a person to type are made in the by_hand modules.
 _ROOMS = ("steps", "cluster", "registry", "builder")
-_BASE = ("credentials", "findings", "journal", "names", "settings", "settings_sources", "validators")
+_BASE = (
+    "credentials",
+    "findings",
+    "journal",
+    "names",
+    "settings",
+    "settings_sources",
+    "small_files",
+    "validators",
+)
 _OF_THE_PAGE = ("ui/children", "ui/choices", "ui/work")  # errors of its own
 _NO_WORDS = ("by_hand.py", "ocir_regions.py")
 COVERED = sorted(p for room in _ROOMS for p in (ROOT / room).glob("*.py") if p.name not in _NO_WORDS)

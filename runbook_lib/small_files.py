@@ -1,0 +1,61 @@
+"""Small files that a person names: read whole, and without what hangs or fills the memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+MOST_BYTES = 1_000_000
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with its ~ replaced.
+
+    Raises:
+        OSError: the user after the ~ does not exist, or this one has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise OSError(errno.EINVAL, "no home folder is known for its ~") from None
+
+
+def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most `most` bytes; a ~ is replaced.
+
+    A pipe would wait for a writer, and a device may have no end: neither is opened for long.
+
+    Raises:
+        OSError: there is no such file, it is no file or too large (errno EFBIG), or it cannot be read;
+            `strerror` says which.
+    """
+    file = expanded(path)
+    try:
+        _require_regular(file.stat().st_mode)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except ValueError:  # a NUL, or half a surrogate pair
+        raise OSError(errno.EINVAL, "its name holds a character that no file name has") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        _require_regular(os.fstat(descriptor).st_mode)
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most // 1000} kB")
+    return content
+
+
+def is_stream(path: str | Path) -> bool:
+    """True where a pipe, a socket or a device stands in the place of a file."""
+    try:
+        mode = expanded(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _require_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
