@@ -31,6 +31,7 @@ from runbook_lib.validators import (
     Quantities,
     Sha256,
     Version,
+    Words,
     each,
     optional,
 )
@@ -44,6 +45,7 @@ def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:
     """A parameter: its default, its help text, and the steps whose notebooks show it."""
     extra: JsonDict = {"steps": list[JsonValue](steps.split())}
     if isinstance(default, list | dict):
+        more.setdefault("max_length", validators.MOST_ITEMS)
         return Field(default_factory=default.copy, description=description, json_schema_extra=extra, **more)
     return Field(default, description=description, json_schema_extra=extra, **more)
 
@@ -116,7 +118,7 @@ class Settings(BaseModel):
     image_pull_secret: OptionalLabel = _p(
         "", "Secret with which the builder image is pulled", steps="install_pod operate"
     )
-    mirrors: Annotated[dict[str, list[str]], AfterValidator(validators.mirrors)] = _p(
+    mirrors: Annotated[dict[str, Words], AfterValidator(validators.mirrors)] = _p(
         {},
         "registry mirrors for the builder, such as {'docker.io': ['mirror.example:5000']}",
         steps="install_pod operate",

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin
 
-import yaml
 from pydantic import ValidationError
 
+from runbook_lib import strict_yaml
 from runbook_lib.errors import InvalidParameterError, ProfileError, UnknownParameterError
 from runbook_lib.settings import Settings
 from runbook_lib.small_files import read_small
@@ -26,7 +26,6 @@ PREFIX = "RUNBOOK_"
 PROFILE_VARIABLE = "RUNBOOK_PROFILE"
 _INJECTED = "# Parameters"  # first line of the cell that papermill injects
 _LITERALS = (str, int, float, bool, list, dict, type(None))
-_MOST_DEPTH = 20
 
 
 def default_of(name: str) -> Any:  # noqa: ANN401
@@ -55,7 +54,7 @@ def validate(values: Mapping[str, Any]) -> Settings:
     """Validate plain values; every fault is named, the values of credentials never are."""
     refuse_unknown(values)
     try:
-        return Settings.model_validate({k: _widen(k, v) for k, v in values.items()})
+        return Settings.model_validate(dict(values))
     except ValidationError as e:
         faults = [_fault(error) for error in e.errors(include_url=False, include_input=False)]
         first = e.errors()[0]["loc"]
@@ -79,23 +78,23 @@ def refuse_unknown(values: Mapping[str, Any]) -> None:
 
 
 def from_yaml(path: Path) -> dict[str, Any]:
-    """Read a profile: a YAML mapping of parameters. Aliases are refused, so a YAML bomb is harmless."""
+    """Read a profile: a YAML mapping of parameters, each of them once.
+
+    Raises:
+        ProfileError: the file cannot be read, or is not such a mapping (see `strict_yaml`).
+        UnknownParameterError: a key is no parameter.
+    """
     try:
-        text = read_small(path)
-        if _has_alias(text):
-            raise ProfileError("YAML aliases are not accepted", where=str(path), remedy="write the value out")
-        values = yaml.safe_load(text)
+        values = strict_yaml.parse(read_small(path))
     except OSError as e:
         raise ProfileError(
             f"cannot read it: {e.strerror}",
             where=str(path),
             remedy="give the path of a profile of parameters",
         ) from e
-    except (yaml.YAMLError, RecursionError, ValueError) as e:
-        line = getattr(getattr(e, "problem_mark", None), "line", None)
-        place = f" (line {line + 1})" if line is not None else ""
+    except strict_yaml.YamlError as e:
         raise ProfileError(
-            f"it is not valid YAML{place}", where=str(path), remedy="mend the syntax"
+            str(e), where=str(path), remedy="write each parameter once, as plain name: value lines"
         ) from None
     if values is None:
         return {}
@@ -105,28 +104,6 @@ def from_yaml(path: Path) -> dict[str, Any]:
         )
     refuse_unknown(values)
     return values
-
-
-def _has_alias(text: str | bytes) -> bool:
-    """True for YAML with aliases: a few lines of them stand for more values than any memory holds.
-
-    Raises:
-        ValueError: it is nested deeper than any parameter; the parser's time grows with its square.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            return True
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MOST_DEPTH:
-            raise ValueError("nested too deeply")
-    return False
-
-
-def _loaded(text: str) -> Any:  # noqa: ANN401
-    if _has_alias(text):
-        raise ValueError("an alias")
-    return yaml.safe_load(text)
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -162,8 +139,8 @@ def from_text(name: str, text: str) -> Any:  # noqa: ANN401
             stripped = text.strip()
             if kind is list and not stripped.startswith(("[", "-")):
                 return [part.strip() for part in stripped.split(",") if part.strip()]
-            return _loaded(stripped)
-    except (KeyError, ValueError, RecursionError, yaml.YAMLError):
+            return strict_yaml.parse(stripped)
+    except (KeyError, ValueError, OverflowError):
         shown = getattr(kind, "__name__", str(kind))
         raise InvalidParameterError(
             f"the text is not a {shown}", where=f"parameter {name}", remedy=_remedy((name,))
@@ -204,24 +181,35 @@ def _differs(value: object, default: object) -> bool:
 
 
 def _injected_names(cells: object) -> set[str]:
+    """Names that cells of papermill's kind set. One that Python refused ran not at all, and set none.
+
+    Raises:
+        InvalidParameterError: that was the newest of them: what it was to set is not there.
+    """
     found: set[str] = set()
+    refused = False
     for source in cells if isinstance(cells, list) else []:
         if isinstance(source, str) and source.startswith(_INJECTED):
+            try:
+                body = ast.parse(source).body
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                refused = True
+                continue
+            refused = False
             found |= {
                 target.id
-                for node in ast.parse(source).body
+                for node in body
                 if isinstance(node, ast.Assign)
                 for target in node.targets
                 if isinstance(target, ast.Name)
             }
+    if refused:
+        raise InvalidParameterError(
+            "it is not Python: a magic or a slip of the pen, perhaps",
+            where=f"the cell that begins {_INJECTED}",
+            remedy="write name = value lines, and run the cell again",
+        )
     return found
-
-
-def _widen(name: str, value: object) -> object:
-    """An int is fine where a float is asked for (YAML and papermill write 60, not 60.0)."""
-    if Settings.model_fields[name].annotation is float and type(value) is int:
-        return float(value)
-    return value
 
 
 def _fault(error: Any) -> str:  # noqa: ANN401

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from runbook_lib import names, small_files
 from runbook_lib.credentials import CredentialReference
 
+MOST_ITEMS = 1000  # of a list or mapping: every one is checked, and many are put on a command line
+
 
 def optional(check: Any) -> AfterValidator:  # noqa: ANN401
     """Validate with `check` unless the value is empty: the empty string means "not given"."""
@@ -85,6 +87,7 @@ Host = Annotated[str, optional(names.registry_host)]
 Credential = Annotated[str, optional(credential)]
 Version = Annotated[str, optional(names.version)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Words = Annotated[list[str], Field(max_length=MOST_ITEMS)]
 Quantities = Annotated[dict[str, str], each(names.quantity)]
 PathText = Annotated[str, BeforeValidator(_from_path), optional(path)]
 """A path; "" for none."""

@@ -37,7 +37,7 @@ STREAMS: dict[str, tuple[Callable[[Path], object], type[RunbookError], str]] = {
     "kubeconfig": (
         lambda f: Cluster.bind(load({"kubeconfig": str(f)}, environ={})),
         ContextNotFoundError,
-        "",
+        "does not exist",
     ),
     "docker config": (lambda f: DockerConfigFile(f).load(), DockerConfigError, "pipe or a device"),
     "registry_ca": (lambda f: load({"registry_ca": str(f)}, environ={}), InvalidParameterError, "pipe"),

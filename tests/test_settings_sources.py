@@ -105,6 +105,11 @@ def test_what_is_imported_under_a_parameters_name_sets_none() -> None:
     assert settings == load({}, environ={})
 
 
+def test_a_cell_that_was_mended_and_run_again_counts() -> None:
+    cells = ["# Parameters\nnamespace =\n", '# Parameters\nnamespace = "team"\n']
+    assert from_notebook({"namespace": "team", "In": cells}).namespace == "team"
+
+
 def test_every_field_has_help_and_steps() -> None:
     for name, info in Settings.model_fields.items():
         assert info.description, name

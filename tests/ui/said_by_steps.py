@@ -22,6 +22,7 @@ _BASE = (
     "settings",
     "settings_sources",
     "small_files",
+    "strict_yaml",
     "validators",
 )
 _OF_THE_PAGE = ("ui/children", "ui/choices", "ui/work")  # errors of its own
