@@ -14,10 +14,12 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?")
 _COMPONENT = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
+_DIGEST = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,}")
+_HEX = re.compile(r"(sha\d{3}:)?[0-9a-f]{64,128}", re.ASCII)
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
-_VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
+_VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
+_PORT = re.compile(r"[1-9][0-9]{0,4}")  # no zero in front: 05000 is another text for the same port
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -63,16 +65,22 @@ def registry_host(value: str) -> str:
     if "@" in value:
         raise ValueError(f"the {kind} holds '@'; a user name belongs in the parameter registry_username")
     host, port = _split_port(value)
-    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if port is not None and not (_PORT.fullmatch(port) and int(port) < 65536):
         raise ValueError(f"the registry host {value!r} has the port {port!r}; a port is 1 to 65535")
     _check_host(host, value)
     return value
 
 
 def canonical_host(value: str) -> str:
-    """One spelling for one registry: lower case, and docker.io for Docker Hub's other names."""
-    host = value.lower()
-    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
+    """One spelling for one registry: lower case, the shortest IPv6, no port where it is that of HTTPS, and
+    docker.io for Docker Hub's other names.
+    """
+    host, port = _split_port(value.lower())
+    if ":" in host:
+        host = f"[{ipaddress.IPv6Address(host).compressed}]"
+    if host in ("index.docker.io", "registry-1.docker.io"):
+        host = "docker.io"
+    return host if port in (None, "443") else f"{host}:{port}"
 
 
 def _split_port(value: str) -> tuple[str, str | None]:
@@ -130,7 +138,7 @@ def tag(value: str) -> str:
 
 
 def digest(value: str) -> str:
-    """An image digest such as sha256:<64 hex characters>."""
+    """An image digest such as sha256:<64 hex characters>, which are lower-case for every registry."""
     if not _DIGEST.fullmatch(value) or (value.startswith("sha256:") and len(value) != 71):
         raise ValueError(f"the digest {value!r} is not well formed (sha256: and 64 hex characters)")
     return value
@@ -141,6 +149,8 @@ def image(value: str) -> str:
     _no_controls(value, "image")
     if "://" in value:
         raise ValueError(f"the image {value!r} has a scheme; write host/repository:tag")
+    if _HEX.fullmatch(value):
+        raise ValueError(f"the image {value[:20]}… is a digest alone; write host/repository@sha256:…")
     rest, at, dig = value.partition("@")
     if at:
         digest(dig)

@@ -212,6 +212,31 @@ PARAMETERS: list[tuple[str, Any, str]] = [
     ("registry_credential", "secret:a/b/c/d", "NAMESPACE/NAME/KEY"),
     ("registry_credential", "file:", "by reference"),
     ("registry_credential", "https://vault/x", "by reference"),
+    # -- digits and letters of other scripts, and other spellings of one thing
+    ("requests", {"cpu": "５００m"}, "quantity"),
+    ("limits", {"memory": "٤Gi"}, "quantity"),
+    ("buildctl_version", "v١.٢.٣", r"v1\.2\.3"),
+    ("kubectl_version", "v１.２.３", r"v1\.2\.3"),
+    ("upgrade_to", "v0.３４.2", "tag"),
+    ("platforms", ["linux/ａmd64"], "os/architecture"),
+    ("image", "docker.io/moby/buildkit@sha256:" + "A" * 64, "digest"),
+    ("image", "sha256:" + "a" * 64, "digest alone"),
+    ("image", "a" * 64, "digest alone"),
+    ("image", "localhost:05000/x:1", "port"),
+    ("probe_image", "sha256:" + "a" * 64, "digest alone"),
+    ("upgrade_to", "sha256:" + "a" * 64, "digest alone"),
+    ("registry", "iad.ocir.io:05000", "port"),
+    ("registry", "[::1]:0443", "port"),
+    ("mirrors", {"docker.io": ["a.io:05000"]}, "port"),
+    *(
+        ("more_registries", [{"credential": "env:X", "registry": h} for h in hosts], "given twice")
+        for hosts in (
+            ("a.io", "a.io:443"),
+            ("[::1]", "[0:0:0:0:0:0:0:1]"),
+            ("[::1]:443", "[::0001]"),
+            ("docker.io:443", "registry-1.docker.io"),
+        )
+    ),
     # -- paths
     *((name, "~nosuchuser/x", "home folder") for name in PATHS),
     ("more_registries", [{"registry": "a.io", "credential": "env:X", "ca": "~nosuchuser/x"}], "home folder"),
@@ -309,6 +334,10 @@ REFERENCES = (
     "iad.ocir.io/ns/app:" + "x" * 129,
     "iad.ocir.io/ns/app@sha256:abc",
     "iad.ocir.io/ns/app@md5:0",
+    "iad.ocir.io/ns/app@sha256:" + "A" * 64,
+    "iad.ocir.io/ns/app@sha256:" + "a" * 63 + "F",
+    "iad.ocir.io/ns/app@sha256:" + "０" * 64,
+    "iad.ocir.io:0443/ns/app:1",
     "iad.ocir.io/ns/App:1",
     "iad.ocir.io/ns//app:1",
     "iad.ocir.io:0/ns/app:1",

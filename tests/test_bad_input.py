@@ -82,6 +82,12 @@ def test_good_hosts_pass(host: str) -> None:
     assert load({"registry": host}, environ={}).registry == host
 
 
+def test_ports_that_differ_are_two_registries() -> None:
+    hosts = ("a.example", "a.example:5000", "[::1]:5000", "[::2]:5000")
+    more = [{"registry": host, "credential": "env:X"} for host in hosts]
+    assert len(load({"more_registries": more}, environ={}).more_registries) == len(hosts)
+
+
 def test_the_same_registry_twice_is_refused() -> None:
     twice = {"registry": "a.example", "more_registries": [{"registry": "a.example", "credential": "env:X"}]}
     with pytest.raises(InvalidParameterError, match=r"a\.example is given twice"):
