@@ -19,17 +19,19 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from runbook_lib import names, validators
+from runbook_lib import names, pod_fields, validators
 from runbook_lib.credentials import CredentialReference
 from runbook_lib.validators import (
     CaPath,
     Credential,
     Host,
     Label,
+    NodeLabels,
     OptionalLabel,
     PathText,
     Quantities,
     Sha256,
+    Tolerations,
     Version,
     Words,
     each,
@@ -111,10 +113,8 @@ class Settings(BaseModel):
         {}, "resource requests, such as {'cpu': '500m', 'memory': '1Gi'}", steps="install_pod operate"
     )
     limits: Quantities = _p({}, "resource limits, such as {'memory': '4Gi'}", steps="install_pod operate")
-    node_selector: dict[str, str] = _p({}, "node labels that the builder needs", steps="install_pod operate")
-    tolerations: list[dict[str, Any]] = _p(
-        [], "Kubernetes tolerations of the builder", steps="install_pod operate"
-    )
+    node_selector: NodeLabels = _p({}, "node labels that the builder needs", steps="install_pod operate")
+    tolerations: Tolerations = _p([], "Kubernetes tolerations of the builder", steps="install_pod operate")
     image_pull_secret: OptionalLabel = _p(
         "", "Secret with which the builder image is pulled", steps="install_pod operate"
     )
@@ -280,6 +280,7 @@ class Settings(BaseModel):
         changing = [n for n in ("upgrade_to", "probe_run", "probe_modes", "prune") if getattr(self, n)]
         if self.look_only and changing:
             raise ValueError(f"look_only does not go with {changing[0]}, which does more than look")
+        pod_fields.fit(self.requests, self.limits)
         return self
 
 

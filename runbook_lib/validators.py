@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from runbook_lib import names, small_files
+from runbook_lib import names, pod_fields, small_files
 from runbook_lib.credentials import CredentialReference
 
 MOST_ITEMS = 1000  # of a list or mapping: every one is checked, and many are put on a command line
@@ -88,7 +88,9 @@ Credential = Annotated[str, optional(credential)]
 Version = Annotated[str, optional(names.version)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Words = Annotated[list[str], Field(max_length=MOST_ITEMS)]
-Quantities = Annotated[dict[str, str], each(names.quantity)]
+Quantities = Annotated[dict[str, str], AfterValidator(pod_fields.quantities)]
+NodeLabels = Annotated[dict[str, str], AfterValidator(pod_fields.labels)]
+Tolerations = list[Annotated[dict[str, Any], AfterValidator(pod_fields.toleration)]]
 PathText = Annotated[str, BeforeValidator(_from_path), optional(path)]
 """A path; "" for none."""
 CaPath = Annotated[PathText, optional(ca_file)]

@@ -237,12 +237,53 @@ PARAMETERS: list[tuple[str, Any, str]] = [
             ("docker.io:443", "registry-1.docker.io"),
         )
     ),
+    # -- what the API would refuse
+    *(
+        (field, {key: "1"}, "no resource")
+        for field in ("requests", "limits")
+        for key in ("--x", "", "cpu ", " cpu", "CPU", "cpus", "hugepages-", "ｃpu", "cpu\n")
+    ),
+    ("requests", {"nvidia.com/": "1"}, "label"),
+    ("requests", {"/gpu": "1"}, "DNS subdomain"),
+    ("limits", {"-x/gpu": "1"}, "begins with '-'"),
+    ("limits", {"cpu": ""}, "quantity"),
+    ("node_selector", {"a b": "c d"}, "label"),
+    ("node_selector", {"": "c"}, "label"),
+    ("node_selector", {"a": "c d"}, "label value"),
+    ("node_selector", {"a": "-c"}, "label value"),
+    ("node_selector", {"a": "c" * 64}, "label value"),
+    ("node_selector", {"a" * 64: "c"}, "label"),
+    ("node_selector", {"A.io/a/b": "c"}, "DNS subdomain"),
+    ("node_selector", {"--x": "c"}, "label"),
+    ("node_selector", {"a": True}, "string"),
+    ("tolerations", [{"foo": 1}], "foo"),
+    ("tolerations", [{"operator": "Maybe"}], "operator.*Exists"),
+    ("tolerations", [{}], "must be Exists"),
+    ("tolerations", [{"value": "x"}], "must be Exists"),
+    ("tolerations", [{"key": "a b"}], "label"),
+    ("tolerations", [{"key": "a", "value": "b c"}], "label value"),
+    ("tolerations", [{"key": "a", "operator": "Exists", "value": "b"}], "takes no value"),
+    ("tolerations", [{"key": "a", "effect": "Never"}], "effect.*NoSchedule"),
+    ("tolerations", [{"key": "a", "tolerationSeconds": 5}], "NoExecute"),
+    ("tolerations", [{"key": "a", "effect": "NoExecute", "tolerationSeconds": "5"}], "integer"),
+    ("tolerations", [{"key": "a", "effect": "NoExecute", "tolerationSeconds": 2**63}], "less than"),
+    ("tolerations", ["NoSchedule"], "dictionary"),
+    ("tolerations", [{"key": 1}], "string"),
     # -- paths
     *((name, "~nosuchuser/x", "home folder") for name in PATHS),
     ("more_registries", [{"registry": "a.io", "credential": "env:X", "ca": "~nosuchuser/x"}], "home folder"),
     ("registry_ca", "/dev/zero", "device"),
 ]
 
+TOGETHER: dict[str, tuple[dict[str, Any], str]] = {
+    "request above its limit": ({"requests": {"cpu": "2"}, "limits": {"cpu": "500m"}}, "requests.*limits"),
+    "request above its limit, by suffix": (
+        {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}},
+        "1Gi of memory",
+    ),
+    "a device overcommitted": ({"requests": {"a.io/gpu": "1"}, "limits": {"a.io/gpu": "2"}}, "the same"),
+    "look and change": ({"look_only": True, "prune": True}, "prune"),
+}
 TEXTS: list[tuple[str, str, str]] = [
     ("RUNBOOK_TAGS", "[", "not a list"),
     ("RUNBOOK_TAGS", "[" * 100_000, "not a list"),
@@ -445,6 +486,8 @@ def _rows() -> Iterator[Row]:
             InvalidParameterError,
             says,
         )
+    for name, (values, says) in TOGETHER.items():
+        yield Row(name, lambda _, v=values: load(v, environ={}), InvalidParameterError, says)
     for name, text, says in TEXTS:
         row = f"{name}={_short(text)}"
         yield Row(row, lambda _, n=name, t=text: load(environ={n: t}), InvalidParameterError, says)

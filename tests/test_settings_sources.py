@@ -110,6 +110,21 @@ def test_a_cell_that_was_mended_and_run_again_counts() -> None:
     assert from_notebook({"namespace": "team", "In": cells}).namespace == "team"
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "0.5", "memory": "1.1G"}},
+        {"requests": {"ephemeral-storage": "1024Ki", "a.io/gpu": "1"}, "limits": {"hugepages-2Mi": "4Mi"}},
+        {"node_selector": {"kubernetes.io/arch": "amd64", "pool": "", "A_b.c": "X-1_2.3"}},
+        {"tolerations": [{"operator": "Exists"}, {"key": "a.io/b", "value": "c", "effect": "NoSchedule"}]},
+        {"tolerations": [{"key": "a", "operator": "Equal", "effect": "NoExecute", "tolerationSeconds": 0}]},
+    ],
+)
+def test_what_kubernetes_takes_is_kept_as_it_was_written(values: dict[str, object]) -> None:
+    settings = load(values, environ={})
+    assert {name: getattr(settings, name) for name in values} == values
+
+
 def test_every_field_has_help_and_steps() -> None:
     for name, info in Settings.model_fields.items():
         assert info.description, name

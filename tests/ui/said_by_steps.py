@@ -19,6 +19,7 @@ _BASE = (
     "findings",
     "journal",
     "names",
+    "pod_fields",
     "settings",
     "settings_sources",
     "small_files",
