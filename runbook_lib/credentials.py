@@ -185,9 +185,14 @@ def learn_referenced(references: Iterable[CredentialReference]) -> None:
 
 def _secret_parts(target: str) -> tuple[str, str, str]:
     parts = target.split("/")
-    if len(parts) != 3 or not all(parts):
-        raise ValueError("a Secret is named as secret:NAMESPACE/NAME/KEY")
-    return parts[0], parts[1], parts[2]
+    try:
+        namespace, name, key = parts
+        names.dns_label(namespace)
+        names.dns_subdomain(name)
+        names.secret_key(key)
+    except ValueError:  # of the three names, or of their number; the text may be a pasted secret
+        raise ValueError("a Secret is named as secret:NAMESPACE/NAME/KEY") from None
+    return namespace, name, key
 
 
 def in_live_kernel() -> bool:

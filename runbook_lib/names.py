@@ -19,6 +19,7 @@ _HEX = re.compile(r"(sha\d{3}:)?[0-9a-f]{64,128}", re.ASCII)
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
 _VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
+_SECRET_KEY = re.compile(r"[-._A-Za-z0-9]{1,253}")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")  # no zero in front: 05000 is another text for the same port
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -28,8 +29,28 @@ def _no_controls(value: str, kind: str) -> None:
         raise ValueError(f"the {kind} holds a control character (a newline, perhaps)")
     if value != value.strip():
         raise ValueError(f"the {kind} begins or ends with a space")
+    no_option(value, kind)
+
+
+def no_option(value: str, kind: str) -> str:
+    """Any text that a command does not take for an option."""
     if value.startswith("-"):
         raise ValueError(f"the {kind} begins with '-', which a command would take for an option")
+    return value
+
+
+def stage(value: str) -> str:
+    """The name of a build stage; what it may be is the frontend's matter."""
+    _no_controls(value, "stage")
+    return value
+
+
+def cache_option(value: str) -> str:
+    """A cache export or import, as buildctl writes them: type=…,key=…"""
+    _no_controls(value, "cache option")
+    if "=" not in value:
+        raise ValueError("a cache option is written type=…,key=…")
+    return value
 
 
 def dns_label(value: str, kind: str = "name") -> str:
@@ -49,6 +70,13 @@ def dns_subdomain(value: str, kind: str = "name") -> str:
     _no_controls(value, kind)
     if len(value) > 253 or not all(_LABEL.fullmatch(part) for part in value.split(".")):
         raise ValueError(f"the {kind} {value!r} is not a DNS subdomain (a-z, 0-9, '-', '.'; 253 characters)")
+    return value
+
+
+def secret_key(value: str) -> str:
+    """A key of a Secret or ConfigMap; the text is not echoed, for it may be a secret."""
+    if not _SECRET_KEY.fullmatch(value):
+        raise ValueError("a key may only have A-Z, a-z, 0-9, '-', '_' and '.'; 253 characters")
     return value
 
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 from pydantic.config import JsonDict
 
 from runbook_lib import names, pod_fields, validators
 from runbook_lib.credentials import CredentialReference
+from runbook_lib.schema import Plain, Registry, require_once
 from runbook_lib.validators import (
+    BaseUrl,
+    CacheOptions,
     CaPath,
     Credential,
     Host,
@@ -55,23 +50,8 @@ def _p(default: Any, description: str, *, steps: str = ALL, **more: Any) -> Any:
 Mode = Literal["privileged", "userns", "rootless"]
 
 
-class Registry(BaseModel):
-    """One more registry to log in to, beside the main one: an entry of `more_registries`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    registry: Annotated[str, AfterValidator(names.registry_host)]
-    username: str = ""
-    credential: Annotated[str, AfterValidator(validators.credential)]
-    ca: CaPath = ""
-
-
-class Settings(BaseModel):
-    """All parameters of the runbook. Frozen; unknown names and wrong types are refused.
-
-    Two other types say clearly what is meant and are taken: a tuple for a list, a `Path` for a path.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_max_length=4096)
+class Settings(Plain):
+    """All parameters of the runbook."""
 
     # -- target -----------------------------------------------------------------------------
     kubeconfig: PathText = _p("", "kubeconfig file; empty: $KUBECONFIG, else ~/.kube/config")
@@ -187,7 +167,7 @@ class Settings(BaseModel):
     )
     buildctl_sha256: Sha256 = _p("", "expected sha256 of the buildctl tarball", steps="fetch_buildctl")
     buildctl_archive: PathText = _p("", "a BuildKit release tarball on this machine", steps="fetch_buildctl")
-    buildctl_url: str = _p("", "mirror of the BuildKit releases (base address)", steps="fetch_buildctl")
+    buildctl_url: BaseUrl = _p("", "mirror of the BuildKit releases (base address)", steps="fetch_buildctl")
     kubectl: PathText = _p(
         "", "kubectl to use as it is; empty: from PATH, else fetched", steps="fetch_buildctl test_push"
     )
@@ -195,7 +175,7 @@ class Settings(BaseModel):
         "", "kubectl release to fetch; empty: the server's version", steps="fetch_buildctl"
     )
     kubectl_sha256: Sha256 = _p("", "expected sha256 of kubectl", steps="fetch_buildctl")
-    kubectl_url: str = _p("", "mirror of the Kubernetes releases (base address)", steps="fetch_buildctl")
+    kubectl_url: BaseUrl = _p("", "mirror of the Kubernetes releases (base address)", steps="fetch_buildctl")
     client_platform: Annotated[str, optional(names.platform)] = _p(
         "", "platform of the fetched binaries; empty: this machine's", steps="fetch_buildctl"
     )
@@ -217,13 +197,15 @@ class Settings(BaseModel):
     build_args: Annotated[dict[str, str], AfterValidator(validators.arguments)] = _p(
         {}, "build arguments (never secrets: they stay in the image)", steps="test_push"
     )
-    build_target: str = _p("", "stage to build; empty: the last", steps="test_push")
+    build_target: Annotated[str, optional(names.stage)] = _p(
+        "", "stage to build; empty: the last", steps="test_push"
+    )
     platforms: Annotated[list[str], each(names.platform)] = _p(
         [], "platforms to build for; empty: the builder's", steps="test_push"
     )
     local_cache: PathText = _p("", "folder for BuildKit's local cache; empty: none", steps="test_push")
-    cache_to: list[str] = _p([], "further cache exports, as buildctl writes them", steps="test_push")
-    cache_from: list[str] = _p([], "further cache imports, as buildctl writes them", steps="test_push")
+    cache_to: CacheOptions = _p([], "further cache exports, as buildctl writes them", steps="test_push")
+    cache_from: CacheOptions = _p([], "further cache imports, as buildctl writes them", steps="test_push")
     allow_registry_cache: bool = _p(
         False, "let a registry or inline cache export through to an OCIR host", steps="test_push"
     )
@@ -257,11 +239,6 @@ class Settings(BaseModel):
     remove_login: bool = _p(False, "also remove the logins this runbook wrote", steps="clean_up")
     remove_binaries: bool = _p(False, "also remove the fetched binaries", steps="clean_up")
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:  # noqa: ANN401
-        return validators.from_tuple(value)
-
     @property
     def credentials(self) -> tuple[CredentialReference, ...]:
         """The credential references that are given, the main registry's first."""
@@ -270,13 +247,9 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Settings:
-        hosts = [r.registry for r in self.more_registries] + ([self.registry] if self.registry else [])
-        same = [names.canonical_host(h) for h in hosts]
-        twice = sorted(h for h, one in zip(hosts, same, strict=True) if same.count(one) > 1)
-        if twice:
-            raise ValueError(
-                f"the registry {twice[0]} is given twice in registry and more_registries; one entry per host"
-            )
+        require_once(
+            [*(r.registry for r in self.more_registries), *([self.registry] if self.registry else [])]
+        )
         changing = [n for n in ("upgrade_to", "probe_run", "probe_modes", "prune") if getattr(self, n)]
         if self.look_only and changing:
             raise ValueError(f"look_only does not go with {changing[0]}, which does more than look")

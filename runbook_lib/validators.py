@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from runbook_lib import names, pod_fields, small_files
 from runbook_lib.credentials import CredentialReference
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MOST_ITEMS = 1000  # of a list or mapping: every one is checked, and many are put on a command line
 
 
@@ -58,6 +61,7 @@ def mirrors(value: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def path(value: str) -> str:
     """A path whose ~ stands for a home folder that there is; the file itself may come later."""
+    names.no_option(value, "path")
     try:
         small_files.expanded(value)
     except OSError as e:
@@ -70,6 +74,34 @@ def ca_file(value: str) -> str:
     if small_files.is_stream(value):
         raise ValueError("it is a pipe or a device, not a file")
     return value
+
+
+def base_url(value: str) -> str:
+    """The address that a mirror's files are below; it is never echoed, for it may hold a password."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or any(c.isspace() for c in value):
+        raise ValueError("it is not an address such as https://mirror.example/path")
+    if "@" in parts.netloc:
+        raise ValueError("the address holds a user name or password, which a parameter must not")
+    if "?" in value or "#" in value:
+        raise ValueError("the address has a query or fragment; give the folder that the files are below")
+    names.registry_host(parts.netloc)
+    return value
+
+
+def refuse_controls(value: Any, *, many_lines: bool = False) -> None:  # noqa: ANN401
+    """Refuse control characters in a text, or in any text of a list or mapping.
+
+    No file name, user name, header or command line can carry them. `many_lines`: line ends and tabs may be.
+    """
+    if isinstance(value, str):
+        if _CONTROLS.search(re.sub(r"[\t\n\r]", "", value) if many_lines else value):
+            raise ValueError("a text holds a control character (a newline, perhaps)")
+    elif isinstance(value, dict):
+        refuse_controls([*value, *value.values()], many_lines=many_lines)
+    elif isinstance(value, list):
+        for item in value:
+            refuse_controls(item, many_lines=many_lines)
 
 
 def from_tuple(value: Any) -> Any:  # noqa: ANN401
@@ -94,3 +126,5 @@ Tolerations = list[Annotated[dict[str, Any], AfterValidator(pod_fields.toleratio
 PathText = Annotated[str, BeforeValidator(_from_path), optional(path)]
 """A path; "" for none."""
 CaPath = Annotated[PathText, optional(ca_file)]
+BaseUrl = Annotated[str, optional(base_url)]
+CacheOptions = Annotated[list[str], each(names.cache_option)]

@@ -26,7 +26,7 @@ from runbook_lib.errors import (
 from runbook_lib.registry.docker_config import DockerConfigFile
 from runbook_lib.settings_sources import load
 
-CONTEXTS = ("my oke", "--kubeconfig=/etc/x", "a" * 254, "a\nb", "\u202ea", "a;id", "$(id)", "../x", " ")
+CONTEXTS = ("my oke", "--kubeconfig=/etc/x", "a" * 254, "\u202ea", "a;id", "$(id)", "../x", " ")
 TOKENS: dict[str, bytes] = {"line break": b"a\nb", "tab": b"a\tb", "byte order mark": b"\xef\xbb\xbftoken"}
 LARGE: dict[str, bytes] = {"of 5 MB": b"x" * 5_000_000, "of 64 kB and one": b"x" * (64 * 1024 + 1)}
 _SERVER = {"server": "https://127.0.0.1:1"}

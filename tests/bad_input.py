@@ -269,6 +269,64 @@ PARAMETERS: list[tuple[str, Any, str]] = [
     ("tolerations", [{"key": "a", "effect": "NoExecute", "tolerationSeconds": 2**63}], "less than"),
     ("tolerations", ["NoSchedule"], "dictionary"),
     ("tolerations", [{"key": 1}], "string"),
+    # -- addresses
+    *(
+        (field, address, says)
+        for field in ("buildctl_url", "kubectl_url")
+        for address, says in (
+            ("not a url", "not an address"),
+            ("ftp://x", "not an address"),
+            ("file:///etc", "not an address"),
+            ("https://", "empty"),
+            ("https://a b/", "not an address"),
+            ("https://x/\nHost: y", "not an address"),
+            ("https://x:99999/", "port"),
+            ("https://[::1", "."),
+            ("https://x/?a=b", "query"),
+            (f"https://u:{SECRET_LOOKING}@x/", "password"),
+        )
+    ),
+    # -- control characters, and what a command would take for an option
+    *(
+        (name, bad, "control character")
+        for name in (
+            "context",
+            "registry_username",
+            "build_target",
+            "dockerfile",
+            "context_dir",
+            "kubeconfig",
+            "bin_dir",
+            "registry_ca",
+            "docker_config",
+            "run_dir",
+            "buildctl",
+            "kubectl",
+        )
+        for bad in ("a\0b", "a\nb", "a\x85b", "a\x7fb")
+    ),
+    ("registry_username", "a\ud800b", "unicode"),
+    ("run_dir", "a\ud800b", "unicode"),
+    ("expected_output", "a\0b", "control character"),
+    ("build_args", {"A": "a\0b"}, "control character"),
+    ("build_args", {"A": "\ud800"}, "unicode"),
+    ("registry_credential", "file:a\0b", "control character"),
+    ("registry_credential", "file:a\nb", "control character"),
+    ("registry_credential", "secret:A b/c/d", "NAMESPACE/NAME/KEY"),
+    ("registry_credential", "secret:a/--x/d", "NAMESPACE/NAME/KEY"),
+    ("registry_credential", "secret:a/b/ c", "NAMESPACE/NAME/KEY"),
+    ("mirrors", {"docker.io": ["a.io/x\ny"]}, "control character"),
+    ("cache_from", ["type=local,src=a\0b"], "control character"),
+    (
+        "more_registries",
+        [{"registry": "a.io", "credential": "env:X", "username": "a\nb"}],
+        "control character",
+    ),
+    ("more_registries", [{"registry": "a.io", "credential": "env:X", "username": "a" * 5000}], "4096"),
+    *((name, "--x", "begins with '-'") for name in ("build_target", *PATHS)),
+    ("cache_to", ["--x"], "begins with '-'"),
+    ("cache_from", ["--opt=x"], "begins with '-'"),
+    ("cache_to", [""], "type="),
     # -- paths
     *((name, "~nosuchuser/x", "home folder") for name in PATHS),
     ("more_registries", [{"registry": "a.io", "credential": "env:X", "ca": "~nosuchuser/x"}], "home folder"),

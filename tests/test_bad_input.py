@@ -14,7 +14,7 @@ from bad_row import Row
 from runbook_lib.errors import InvalidParameterError
 from runbook_lib.settings_sources import load
 
-LEAST = 200  # rows; the table may grow
+LEAST = 500  # rows; the table may grow
 _BEGUN = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "pty.", "socket.")
 _seen: list[str] | None = None
 

@@ -125,6 +125,19 @@ def test_what_kubernetes_takes_is_kept_as_it_was_written(values: dict[str, objec
     assert {name: getattr(settings, name) for name in values} == values
 
 
+def test_texts_of_many_lines_pass_where_they_make_sense() -> None:
+    given = {"build_args": {"NOTE": "one\n\ttwo\r\n"}, "expected_output": "-- a\nb"}
+    settings = load(given, environ={})
+    assert (settings.build_args, settings.expected_output) == (given["build_args"], given["expected_output"])
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:80", "https://[::1]:8443/a/b/", "https://mirror.example"]
+)
+def test_addresses_of_mirrors_pass(address: str) -> None:
+    assert load({"buildctl_url": address}, environ={}).buildctl_url == address
+
+
 def test_every_field_has_help_and_steps() -> None:
     for name, info in Settings.model_fields.items():
         assert info.description, name

@@ -20,6 +20,7 @@ _BASE = (
     "journal",
     "names",
     "pod_fields",
+    "schema",
     "settings",
     "settings_sources",
     "small_files",
