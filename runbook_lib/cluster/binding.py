@@ -148,7 +148,7 @@ def _configured(merged: dict[str, Any], context: str, paths: str) -> client.Conf
         if user.get("auth-provider"):
             raise _no_provider(context) from None
         raise
-    if command and not conf.api_key.get("authorization") and not conf.cert_file:
+    if command and not conf.api_key and not conf.cert_file:  # the key's name is the client's own matter
         raise ClusterAuthError(
             f"{command!r} gave no token: {heard[-1] if heard else 'it said nothing'}",
             where=f"context {context}",
@@ -208,7 +208,7 @@ def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) ->
             remedy="run it by hand once; it may be waiting for a password or a browser",
         ) from None
     except _MALFORMED as e:
-        shown = str(e) if isinstance(e, ConfigException | OSError) else type(e).__name__
+        shown = str(e) if isinstance(e, ConfigException | OSError | ValueError) else type(e).__name__
         raise ContextNotFoundError(
             f"the context cannot be used: {shown}",
             where=f"context {context}",
