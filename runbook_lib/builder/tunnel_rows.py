@@ -25,8 +25,9 @@ KUBECTL = (
     row(
         r"\(forbidden\)|is forbidden|\bforbidden \(user=",
         "this identity may not exec into the builder Pod",
-        "have an administrator apply manifests/role.runbook.yaml in this namespace"
-        " (to build only: role.build.yaml)",
+        "have an administrator apply manifests/role.build.yaml in this namespace; it binds a ServiceAccount,"
+        " so a person is bound by: kubectl create rolebinding buildkit-build-me --role=buildkit-build"
+        " --user='<your user>' (its name: kubectl auth whoami)",
         POD,
     ),
     row(
