@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 import httpx
 
 from runbook_lib.errors import RegistryAnswerError, RegistryError
+from runbook_lib.registry.addresses import same_origin, upload_address
 from runbook_lib.registry.challenge import Challenge, parse
 from runbook_lib.registry.explain import error_for
 from runbook_lib.registry.logins import Login
@@ -150,17 +151,14 @@ class RegistryClient:
         return self.blob_size(repository, digest) is not None
 
     def start_upload(self, repository: str) -> str:
-        """Open a blob upload and return its address: the first thing that a push does."""
+        """Open a blob upload and return its address: the first thing that a push does.
+
+        Raises:
+            RegistryAnswerError: also where that address has no TLS.
+        """
         answer = self.ask("POST", repository, "blobs/uploads/", push=True)
         self._expect(answer, (202,), repository, "starting a push")
-        location = answer.headers.get("Location", "")
-        if not location:
-            raise RegistryAnswerError(
-                "it opened an upload without saying where",
-                where=f"{self.host}/{repository}",
-                remedy="try again",
-            )
-        return str(urljoin(answer.url, location))
+        return upload_address(self.host, repository, answer.url, answer.headers.get("Location", ""))
 
     def cancel_upload(self, repository: str, location: str) -> bool:
         """Give an upload up; False where the registry does not let us (it then expires by itself)."""
@@ -233,8 +231,8 @@ class RegistryClient:
         return answer
 
     def _authorization(self, url: str, scope: str) -> dict[str, str]:
-        """The header for this request; none for another host (upload addresses may lead elsewhere)."""
-        if urlsplit(url).netloc != urlsplit(self._url("")).netloc:
+        """The header for this request; none for another origin (upload addresses may lead elsewhere)."""
+        if not same_origin(url, self._url("")):
             return {}
         token = self.token([scope])
         if token is not None:

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
 
 from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryTlsError, RegistryUnreachableError
+from runbook_lib.registry.addresses import refuse_plain_http
 from runbook_lib.registry.explain import seconds_to_wait
 
 MOST_BYTES = 8 * 1024 * 1024  # twice what distribution accepts as a manifest
@@ -44,7 +46,12 @@ class Transport:
         self.timeout = timeout
         self.attempts = attempts
         self.skew: float | None = None  # seconds that the other side's clock was ahead, by its last answer
-        self._client = httpx.Client(verify=trust(ca), timeout=timeout, headers=_HEADERS)
+        self._client = httpx.Client(
+            verify=trust(ca),
+            timeout=timeout,
+            headers=_HEADERS,
+            event_hooks={"request": [partial(refuse_plain_http, host)]},
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -56,7 +63,8 @@ class Transport:
         """One request; reads (GET, HEAD) are tried again on 429, 5xx and a broken connection.
 
         Raises:
-            RegistryUnreachableError, RegistryTlsError: no answer; RegistryAnswerError: one too large.
+            RegistryUnreachableError, RegistryTlsError: no answer.
+            RegistryAnswerError: one too large, or one that leads to an address without TLS.
         """
         if method not in _SAFE:
             return self._once(method, url, headers, content)
@@ -112,6 +120,8 @@ class Transport:
             ) from e
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as e:
             raise self._connection_error(e) from e
+        except (ValueError, OverflowError) as e:  # a name or port that the socket layer does not take
+            raise self._unreachable(f"no connection: {e}"[:200]) from e
 
     def _connection_error(self, error: Exception) -> RegistryError:
         chain = list(_chain(error))
