@@ -11,7 +11,7 @@ from runbook_lib.run.cli import main
 if __name__ == "__main__":
     code = main()
     if threading.active_count() > 1:
-        # A library call that hangs was left in a thread (see cluster/bounded.py). Python would end it in
+        # A library call that hangs was left in a thread (see bounded.py). Python would end it in
         # the middle of foreign code, which has been seen to abort the process, and its exit code with it.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -19,8 +19,8 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
+from runbook_lib.bounded import bounded
 from runbook_lib.cluster.api_errors import explained
-from runbook_lib.cluster.bounded import bounded
 from runbook_lib.cluster.certificates import require_usable
 from runbook_lib.cluster.key_files import keep_in_memory
 from runbook_lib.cluster.kubeconfig import kubeconfig_paths, merged_of, of_context, require_context

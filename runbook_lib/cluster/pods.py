@@ -12,10 +12,10 @@ from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, WSClient
 from websocket import ABNF, WebSocketException, WebSocketTimeoutException
 
+from runbook_lib.bounded import bounded
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.api_errors import INSTALL, explained
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.bounded import bounded
 from runbook_lib.cluster.labels import CONTAINER, selector
 from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError
 from runbook_lib.settings import Settings

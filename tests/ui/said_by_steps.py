@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2] / "runbook_lib"
 # Where every text is held to the catalogue. Shell lines for a person to type are made in the by_hand modules.
 _ROOMS = ("steps", "cluster", "registry", "builder")
 _BASE = (
+    "bounded",
     "credentials",
     "findings",
     "journal",
