@@ -10,18 +10,20 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
 
-from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryTlsError, RegistryUnreachableError
+from runbook_lib.bounded import bounded
+from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryUnreachableError
 from runbook_lib.registry.addresses import refuse_plain_http
 from runbook_lib.registry.explain import seconds_to_wait
+from runbook_lib.registry.tls import tls_error, trust
 
 MOST_BYTES = 8 * 1024 * 1024  # twice what distribution accepts as a manifest
 ATTEMPTS = 3
+_SLACK = 0.5  # seconds in which httpx's own time-outs come first, which say more
 LONGEST_PAUSE = 5.0  # seconds, also for a Retry-After that asks for more
 _SAFE = ("GET", "HEAD")
 # identity: the lengths of HEAD answers are compared with those of manifests.
@@ -46,11 +48,15 @@ class Transport:
         self.timeout = timeout
         self.attempts = attempts
         self.skew: float | None = None  # seconds that the other side's clock was ahead, by its last answer
-        self._client = httpx.Client(
-            verify=trust(ca),
-            timeout=timeout,
+        self._trust = trust(ca)
+        self._client = self._new_client()
+
+    def _new_client(self) -> httpx.Client:
+        return httpx.Client(
+            verify=self._trust,
+            timeout=self.timeout,
             headers=_HEADERS,
-            event_hooks={"request": [partial(refuse_plain_http, host)]},
+            event_hooks={"request": [partial(refuse_plain_http, self.host)]},
         )
 
     def close(self) -> None:
@@ -78,19 +84,38 @@ class Transport:
         return answer
 
     def _once(self, method: str, url: str, headers: Mapping[str, str] | None, content: bytes) -> Answer:
-        deadline = time.monotonic() + self.timeout
-        with self._typed_errors():
-            request = self._client.stream(
-                method,
-                url,
-                headers=dict(headers or {}),
-                content=content or None,
-                follow_redirects=method in _SAFE,
+        client = self._client
+        try:
+            return bounded(
+                lambda: self._exchange(client, method, url, headers, content),
+                self.timeout + _SLACK,
+                f"{method} {self.host}",
             )
-            with request as response:
+        except TimeoutError:
+            self._client = self._new_client()  # the thread that was left may be at work with the other still
+            raise self._unreachable(f"the answer did not end within {self.timeout:g} s") from None
+
+    def _exchange(
+        self, client: httpx.Client, method: str, url: str, headers: Mapping[str, str] | None, content: bytes
+    ) -> Answer:
+        deadline = time.monotonic() + self.timeout
+        try:
+            with (
+                self._typed_errors(),
+                client.stream(
+                    method,
+                    url,
+                    headers=dict(headers or {}),
+                    content=content or None,
+                    follow_redirects=method in _SAFE,
+                ) as response,
+            ):
                 self.skew = _skew(response.headers.get("Date", ""))
                 body = self._read(response, deadline)
                 return Answer(response.status_code, response.headers, body, str(response.url))
+        except SystemExit:  # given up by the caller, who goes on with another client
+            client.close()
+            raise
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
         parts: list[bytes] = []
@@ -151,60 +176,6 @@ class Transport:
 
 class _BrokenError(RegistryUnreachableError):
     """A connection that was there and ended: worth another try for reads."""
-
-
-def trust(ca: str) -> ssl.SSLContext:
-    """TLS settings that trust the usual CAs and, where given, those in the PEM file `ca`.
-
-    Raises:
-        RegistryTlsError: the file cannot be read or holds no certificate.
-    """
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
-    if ca:
-        try:
-            context.load_verify_locations(str(Path(ca).expanduser()))
-        except (OSError, ssl.SSLError) as e:
-            reason = "it holds no PEM certificate" if isinstance(e, ssl.SSLError) else e.strerror
-            raise RegistryTlsError(
-                f"the CA file cannot be used: {reason}",
-                where=ca,
-                remedy="give the PEM file of the CA that signed the registry's certificate (registry_ca)",
-            ) from e
-    return context
-
-
-def tls_error(host: str, error: ssl.SSLError) -> RegistryTlsError:
-    """Explain why the certificate or the handshake failed (X509_V_ERR_* of OpenSSL's verify codes)."""
-    code = getattr(error, "verify_code", 0)
-    if "WRONG_VERSION_NUMBER" in (error.reason or "") or "HTTP_REQUEST" in (error.reason or ""):
-        return RegistryTlsError(
-            "it speaks plain HTTP there, not TLS: a login would go in clear, so none is sent",
-            where=host,
-            remedy="give the port of its TLS listener, or set TLS up on the registry",
-        )
-    reason = str(getattr(error, "verify_message", "") or error.reason or error)
-    what, remedy = {
-        9: ("its certificate is not valid yet", "check this machine's clock"),
-        10: (
-            "its certificate has expired",
-            "the registry's operator must renew it; check this machine's clock",
-        ),
-        18: ("its certificate is signed by itself", "give that certificate as a PEM file in registry_ca"),
-        62: ("its certificate is for another host name", "use a name that the certificate carries"),
-        64: ("its certificate is not for this address", "use a name or address that the certificate carries"),
-    }.get(
-        code,
-        (
-            f"its certificate does not verify: {reason}",
-            "give the PEM file of the CA that signed it in registry_ca; behind a proxy that opens TLS, the"
-            " proxy's CA",
-        ),
-    )
-    if not code:
-        what = f"the TLS handshake failed: {reason}"
-        remedy = "check the port; a registry that speaks plain HTTP cannot be used with a login"
-    return RegistryTlsError(what, where=host, remedy=remedy)
 
 
 def _skew(date: str) -> float | None:
