@@ -10,9 +10,11 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
+from runbook_lib.bounded import bounded
 from runbook_lib.errors import DownloadError
 
 ATTEMPTS = 4
+_SLACK = 0.5  # seconds in which an attempt's own limits come first, which say more
 REDIRECTS = 5
 REMEDY = (
     "check the address and the proxy, give a mirror (buildctl_url, kubectl_url) or a local file "
@@ -97,7 +99,9 @@ def persist(attempt: Callable[[float], None], url: str, timeout: float) -> None:
         reraise=True,
     )
     try:
-        again(lambda: attempt(deadline - time.monotonic()))
+        again(lambda: _one_attempt(attempt, deadline - time.monotonic()))
+    except TimeoutError:
+        raise DownloadError(f"it did not end within {timeout:g} s", where=url, remedy=REMEDY) from None
     except (TransientError, httpx.TransportError) as e:
         raise DownloadError(
             f"gave up after {ATTEMPTS} attempts: {e or type(e).__name__}", where=url, remedy=REMEDY
@@ -124,6 +128,11 @@ def _scheme(url: str) -> str:
         return urlsplit(url).scheme
     except ValueError as e:
         raise _no_address(url, e) from e
+
+
+def _one_attempt(attempt: Callable[[float], None], left: float) -> None:
+    left = max(left, 0.1)
+    bounded(lambda: attempt(left), left + _SLACK, "download")
 
 
 @contextmanager

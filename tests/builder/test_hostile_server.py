@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from dripping import WAYS, dripping
 
 from runbook_lib.builder import fetch, web
 from runbook_lib.builder.fetch import download
@@ -90,6 +91,26 @@ def test_a_hostile_checksum_file_ends_in_time(hostile: Hostile, path: str, said:
     with pytest.raises(DownloadError, match=said):
         get_small(hostile.url + path, timeout=LIMIT, limit=100_000)
     assert time.monotonic() - begun < LIMIT + 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_that_never_ends_is_left_in_time(way: str, tmp_path: Path) -> None:
+    with dripping(way) as host:
+        begun = time.monotonic()
+        with pytest.raises(DownloadError, match=r"did not end within|gave up") as caught:
+            get_small(f"http://{host}/f", timeout=LIMIT)
+        assert time.monotonic() - begun < LIMIT + 2
+        with pytest.raises(DownloadError, match=r"end within|ended in time|gave up"):
+            download(
+                f"http://{host}/f",
+                tmp_path / "f",
+                sha256="ab" * 32,
+                checked="test",
+                sink=silent_sink,
+                timeout=LIMIT,
+            )
+        assert time.monotonic() - begun < 2 * (LIMIT + 2)
+    assert caught.value.remedy
 
 
 def test_a_compressed_body_is_not_unpacked(hostile: Hostile) -> None:
