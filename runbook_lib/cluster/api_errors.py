@@ -111,13 +111,22 @@ def of_answer(error: ApiException, server: str, where: str) -> ClusterError:
         return ClusterUnreachableError(
             f"the API server is not able to answer now ({code}): {_short(message)}",
             where=server,
-            remedy="wait a minute and try again",
+            remedy=_when_to_try_again(error),
         )
     if code == 0:
         return ClusterUnreachableError(
             f"the connection failed: {_short(message)}", where=server, remedy="try again; check the route"
         )
     return ApplyRefusedError(f"the API server refused ({code}): {_short(message)}", where=where)
+
+
+def _when_to_try_again(error: ApiException) -> str:
+    asked = str((error.headers or {}).get("Retry-After") or "")
+    try:
+        seconds = urllib3.Retry().parse_retry_after(asked)
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        seconds = 0
+    return f"wait {seconds:.0f} s, as it asks, and try again" if seconds else "wait a minute and try again"
 
 
 def _forbidden(message: str, where: str) -> ClusterError:

@@ -26,6 +26,7 @@ from runbook_lib.errors import (
 from runbook_lib.settings import Settings
 
 FIELD_MANAGER = "buildkit-runbook"
+_LONGEST_PAUSE = 2  # seconds before one of three more tries, also for a Retry-After that asks for more
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Cluster:
         conf.retries = urllib3.Retry(
             total=3, connect=1, read=0, redirect=0, status=3, other=0,
             status_forcelist=(429,), allowed_methods=None, raise_on_status=False,
+            backoff_factor=0.2, retry_after_max=min(_LONGEST_PAUSE, int(settings.request_timeout / 5)),
         )  # fmt: skip
         api = client.ApiClient(conf)
         core = client.CoreV1Api(api)

@@ -1,0 +1,102 @@
+"""What an API server, or what stands in its place, may answer: a typed error, in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from serving import serving
+
+from runbook_lib.cluster import objects
+from runbook_lib.cluster.binding import Cluster
+from runbook_lib.errors import ClusterUnreachableError
+from runbook_lib.settings_sources import load
+
+Answer = tuple[int, dict[str, str], bytes]
+CALLS: dict[str, Callable[[Cluster], object]] = {
+    "version": lambda cluster: cluster.version(),
+    "secret": lambda cluster: cluster.read_secret("ns", "name", "key"),
+    "read": lambda cluster: objects.read(cluster, "Pod", "buildkitd"),
+    "post": lambda cluster: objects.post(
+        cluster, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}
+    ),
+}
+
+
+def bound(host: str, folder: Path, timeout: float = 5.0) -> Cluster:
+    kubeconfig = {
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": f"http://{host}"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "current-context": "c",
+    }
+    (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    return Cluster.bind(
+        load({"kubeconfig": str(folder / "kubeconfig"), "request_timeout": timeout}, environ={})
+    )
+
+
+@contextmanager
+def server(*answers: Answer) -> Iterator[str]:
+    """host:port of one that gives these answers in turn, and the last one from then on."""
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if not self.raw_requestline or not self.parse_request():
+                self.close_connection = True
+                return
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, headers, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.daemon_threads = True
+        with serving(running):
+            yield f"127.0.0.1:{running.server_port}"
+
+
+@pytest.mark.parametrize("statuses", [(429, 503), (503,), (429,)])
+@pytest.mark.parametrize("asked", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT", "9" * 400])
+def test_a_server_that_asks_for_hours_is_not_waited_for(
+    tmp_path: Path, statuses: tuple[int, ...], asked: str
+) -> None:
+    answers = [(status, {"Retry-After": asked}, b'{"message": "too busy"}') for status in statuses]
+    with server(*answers) as host:
+        cluster = bound(host, tmp_path)
+        begun = time.monotonic()
+        with pytest.raises(
+            ClusterUnreachableError, match=rf"not able to answer now \({statuses[-1]}\): too busy"
+        ) as caught:
+            objects.read(cluster, "Pod", "buildkitd")
+        assert time.monotonic() - begun < 5
+    assert "wait 3600 s" in caught.value.remedy or "wait 21600 s" in caught.value.remedy
+
+
+def test_a_server_that_asks_for_a_moment_is_asked_again(tmp_path: Path) -> None:
+    busy = (429, {"Retry-After": "1"}, b"{}")
+    with server(busy, busy, (200, {}, b'{"kind": "Pod"}')) as host:
+        assert objects.read(bound(host, tmp_path), "Pod", "buildkitd") == {"kind": "Pod"}
+
+
+@pytest.mark.parametrize("asked", ["soon", "-1"])
+def test_a_retry_after_that_says_nothing_is_a_typed_error(tmp_path: Path, asked: str) -> None:
+    with (
+        server((429, {"Retry-After": asked}, b"{}")) as host,
+        pytest.raises(ClusterUnreachableError) as caught,
+    ):
+        objects.read(bound(host, tmp_path), "Pod", "buildkitd")
+    assert caught.value.remedy
