@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import RESTResponse
 
+from runbook_lib.bounded import bounded
 from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.configuration import IN_CLUSTER, configured, in_cluster
 from runbook_lib.cluster.kubeconfig import kubeconfig_paths, merged_of, require_context
@@ -26,12 +32,17 @@ from runbook_lib.errors import (
 from runbook_lib.settings import Settings
 
 FIELD_MANAGER = "buildkit-runbook"
+Json = dict[str, Any]
 _LONGEST_PAUSE = 2  # seconds before one of three more tries, also for a Retry-After that asks for more
+_SLACK = 0.5  # seconds in which the client's own time-outs come first, which say more
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One bound cluster. `timeout` (seconds) bounds every request; `kubeconfig` is "" in-cluster."""
+    """One bound cluster; `kubeconfig` is "" in-cluster.
+
+    `timeout` (seconds) bounds what `ask` does as a whole, and each silence of what goes through `core`.
+    """
 
     context: str
     namespace: str
@@ -83,9 +94,41 @@ class Cluster:
 
     def version(self) -> str:
         """The server's version, such as v1.37.2."""
-        with explained(self.server, "/version"):
-            answer = client.VersionApi(self.api).get_code(_request_timeout=self.request_timeout)
-        return str(answer.git_version)
+        return str(self.ask("GET", "/version", where="/version")["gitVersion"])
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Json | None = None,
+        content_type: str = "application/json",
+        *,
+        where: str,
+    ) -> Json:
+        """One request, done within `timeout` seconds in all: the JSON object that the API server answers.
+
+        Raises:
+            ClusterError: the API server refused, did not answer in time, or something else answered.
+        """
+        headers = {"Accept": "application/json"} | (
+            {"Content-Type": content_type} if body is not None else {}
+        )
+
+        def work() -> tuple[RESTResponse, bytes]:
+            request = self.api.param_serialize(
+                method, path, query_params=list(query), header_params=headers, body=body,
+                auth_settings=["BearerToken"],
+            )  # fmt: skip
+            answer = self.api.call_api(*request, _request_timeout=self.request_timeout)
+            return answer, answer.read()
+
+        with explained(self.server, where):
+            answer, data = bounded(work, self.timeout + _SLACK, f"{method} {where}")
+            if not 200 <= answer.status <= 299:
+                raise ApiException(http_resp=answer, body=data.decode(errors="replace"))
+            found: Json = json.loads(data)
+        return found
 
     def read_secret(self, namespace: str, name: str, key: str) -> str:
         """One key of a Secret, decoded.
@@ -96,15 +139,13 @@ class Cluster:
         """
         where = f"secret:{namespace}/{name}/{key}"
         try:
-            with explained(self.server, where):
-                secret = self.core.read_namespaced_secret(
-                    name, namespace, _request_timeout=self.request_timeout
-                )
+            place = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets/{quote(name, safe='')}"
+            secret = self.ask("GET", place, where=where)
         except ObjectMissingError:
             raise MissingCredentialError(
                 "the Secret does not exist", where=where, remedy="create it, or correct the reference"
             ) from None
-        data: dict[str, Any] = secret.data or {}
+        data: Json = secret.get("data") or {}
         if key not in data:
             raise MissingCredentialError(
                 f"the Secret has no such key; it has: {', '.join(sorted(data)) or '(none)'}",

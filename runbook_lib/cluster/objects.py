@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Sequence
 
-from kubernetes.client.exceptions import ApiException
-
-from runbook_lib.cluster.api_errors import explained
-from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster
+from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster, Json
 from runbook_lib.errors import NamespaceMissingError, ObjectMissingError
 
-Json = dict[str, Any]
+__all__ = ["PATHS", "Json", "apply", "delete", "list_all", "post", "read", "subject"]
 PATHS = {
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
@@ -83,7 +79,7 @@ def delete(cluster: Cluster, kind: str, name: str, uid: str = "", grace: int | N
 
 def post(cluster: Cluster, path: str, body: Json) -> Json:
     """POST a review object (SelfSubjectAccessReview and its like), which changes nothing."""
-    return _send(cluster, "POST", path, (), body, "application/json", path.rpartition("/")[2])
+    return cluster.ask("POST", path, body=body, where=path.rpartition("/")[2])
 
 
 def _request(
@@ -91,32 +87,9 @@ def _request(
     method: str,
     kind: str,
     name: str,
-    query: Any = (),  # noqa: ANN401
+    query: Sequence[tuple[str, str]] = (),
     body: Json | None = None,
     content_type: str = "application/json",
 ) -> Json:
     path = PATHS[kind].format(namespace=cluster.namespace) + (f"/{name}" if name else "")
-    return _send(cluster, method, path, query, body, content_type, subject(cluster, kind, name or "*"))
-
-
-def _send(
-    cluster: Cluster,
-    method: str,
-    path: str,
-    query: Any,  # noqa: ANN401
-    body: Json | None,
-    content_type: str,
-    where: str,
-) -> Json:
-    headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
-    with explained(cluster.server, where):
-        request = cluster.api.param_serialize(
-            method, path, query_params=list(query), header_params=headers, body=body,
-            auth_settings=["BearerToken"],
-        )  # fmt: skip
-        answer = cluster.api.call_api(*request, _request_timeout=cluster.request_timeout)
-        data = answer.read()
-        if not 200 <= answer.status <= 299:
-            raise ApiException(http_resp=answer, body=data.decode(errors="replace"))
-        parsed: Json = json.loads(data)
-    return parsed
+    return cluster.ask(method, path, query, body, content_type, where=subject(cluster, kind, name or "*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dripping import WAYS, dripping
 from serving import serving
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.errors import ClusterUnreachableError
+from runbook_lib.errors import ClusterError, ClusterUnreachableError
 from runbook_lib.settings_sources import load
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -99,4 +101,18 @@ def test_a_retry_after_that_says_nothing_is_a_typed_error(tmp_path: Path, asked:
         pytest.raises(ClusterUnreachableError) as caught,
     ):
         objects.read(bound(host, tmp_path), "Pod", "buildkitd")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if w != "hints"])
+def test_an_answer_that_never_ends_is_left_in_time(tmp_path: Path, way: str) -> None:
+    with dripping(way) as host:
+        cluster = bound(host, tmp_path, timeout=0.6)
+        for call in (CALLS["read"], CALLS["version"]):
+            begun = time.monotonic()
+            with pytest.raises(ClusterError, match=r"does not answer|\(103\)") as caught:
+                call(cluster)
+            assert time.monotonic() - begun < 0.6 + 2
+        time.sleep(0.3)  # the next piece has come
+        assert [t for t in threading.enumerate() if t.name.startswith("GET ")] == []
     assert caught.value.remedy
