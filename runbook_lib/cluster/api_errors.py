@@ -12,6 +12,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import urllib3
 from kubernetes.client.exceptions import ApiException
@@ -65,6 +66,33 @@ def explained(server: str, where: str) -> Iterator[None]:
         raise ClusterAuthError(
             f"the kubeconfig cannot be used: {e}", where=server, remedy="renew the kubeconfig of this cluster"
         ) from None
+    except (ValueError, RecursionError) as e:  # the client could not read what came
+        raise of_something_else(type(e).__name__, server) from None
+
+
+def json_object(data: bytes, content_type: str, server: str) -> dict[str, Any]:
+    """The object in an answer of the API server.
+
+    Raises:
+        ClusterUnreachableError: it is none, so that something else must have answered.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise of_something_else(content_type[:80], server)
+    return found
+
+
+def of_something_else(what: str, server: str) -> ClusterUnreachableError:
+    """An answer that no API server gives; `what` it is like."""
+    return ClusterUnreachableError(
+        f"something other than the API server answers there ({what or 'no content type'})",
+        where=server,
+        remedy="a proxy or a login page (SSO) may stand in between: open the address in a browser, log in"
+        " there or set NO_PROXY for it; check the server in the kubeconfig",
+    )
 
 
 def of_connection(error: BaseException, server: str) -> ClusterUnreachableError:
@@ -113,6 +141,8 @@ def of_answer(error: ApiException, server: str, where: str) -> ClusterError:
             where=server,
             remedy=_when_to_try_again(error),
         )
+    if 100 <= code <= 399:  # a redirect, mostly to a login page; redirects are not followed
+        return of_something_else(str(code), server)
     if code == 0:
         return ClusterUnreachableError(
             f"the connection failed: {_short(message)}", where=server, remedy="try again; check the route"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTResponse
 
 from runbook_lib.bounded import bounded
-from runbook_lib.cluster.api_errors import explained
+from runbook_lib.cluster.api_errors import explained, json_object, of_something_else
 from runbook_lib.cluster.configuration import IN_CLUSTER, configured, in_cluster
 from runbook_lib.cluster.kubeconfig import kubeconfig_paths, merged_of, require_context
 from runbook_lib.errors import (
@@ -74,7 +73,7 @@ class Cluster:
     def _of(cls, settings: Settings, context: str, paths: str, conf: client.Configuration) -> Cluster:
         conf.retries = urllib3.Retry(
             total=3, connect=1, read=0, redirect=0, status=3, other=0,
-            status_forcelist=(429,), allowed_methods=None, raise_on_status=False,
+            status_forcelist=(429,), allowed_methods=None, raise_on_status=False, raise_on_redirect=False,
             backoff_factor=0.2, retry_after_max=min(_LONGEST_PAUSE, int(settings.request_timeout / 5)),
         )  # fmt: skip
         api = client.ApiClient(conf)
@@ -94,7 +93,10 @@ class Cluster:
 
     def version(self) -> str:
         """The server's version, such as v1.37.2."""
-        return str(self.ask("GET", "/version", where="/version")["gitVersion"])
+        found = self.ask("GET", "/version", where="/version")
+        if "gitVersion" not in found:
+            raise of_something_else(str(found)[:80], self.server)
+        return str(found["gitVersion"])
 
     def ask(
         self,
@@ -127,8 +129,7 @@ class Cluster:
             answer, data = bounded(work, self.timeout + _SLACK, f"{method} {where}")
             if not 200 <= answer.status <= 299:
                 raise ApiException(http_resp=answer, body=data.decode(errors="replace"))
-            found: Json = json.loads(data)
-        return found
+            return json_object(data, answer.headers.get("Content-Type", ""), self.server)
 
     def read_secret(self, namespace: str, name: str, key: str) -> str:
         """One key of a Secret, decoded.

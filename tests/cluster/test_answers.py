@@ -16,7 +16,7 @@ from serving import serving
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.errors import ClusterError, ClusterUnreachableError
+from runbook_lib.errors import ClusterUnreachableError
 from runbook_lib.settings_sources import load
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -94,7 +94,7 @@ def test_a_server_that_asks_for_a_moment_is_asked_again(tmp_path: Path) -> None:
         assert objects.read(bound(host, tmp_path), "Pod", "buildkitd") == {"kind": "Pod"}
 
 
-@pytest.mark.parametrize("asked", ["soon", "-1"])
+@pytest.mark.parametrize("asked", ["soon", "9" * 5000, "-1"])
 def test_a_retry_after_that_says_nothing_is_a_typed_error(tmp_path: Path, asked: str) -> None:
     with (
         server((429, {"Retry-After": asked}, b"{}")) as host,
@@ -104,15 +104,61 @@ def test_a_retry_after_that_says_nothing_is_a_typed_error(tmp_path: Path, asked:
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("way", [w for w in WAYS if w != "hints"])
+@pytest.mark.parametrize("way", WAYS)
 def test_an_answer_that_never_ends_is_left_in_time(tmp_path: Path, way: str) -> None:
     with dripping(way) as host:
         cluster = bound(host, tmp_path, timeout=0.6)
         for call in (CALLS["read"], CALLS["version"]):
             begun = time.monotonic()
-            with pytest.raises(ClusterError, match=r"does not answer|\(103\)") as caught:
+            with pytest.raises(ClusterUnreachableError, match=r"does not answer|\(103\)") as caught:
                 call(cluster)
             assert time.monotonic() - begun < 0.6 + 2
         time.sleep(0.3)  # the next piece has come
         assert [t for t in threading.enumerate() if t.name.startswith("GET ")] == []
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"<html>Log in</html>"),
+        ("application/json", b"<html>Log in</html>"),
+        ("application/json", b"null"),
+        ("application/json", b"[1]"),
+        ("application/json", b"[" * 100_000),
+        ("application/octet-stream", b"\xff\x00"),
+        ("", b""),
+    ],
+    ids=["page", "lying page", "null", "list", "deep", "bytes", "nothing"],
+)
+def test_another_answer_than_an_object_is_said_to_come_from_elsewhere(
+    tmp_path: Path, call: Callable[[Cluster], object], kind: str, body: bytes
+) -> None:
+    with (
+        server((200, {"Content-Type": kind}, body)) as host,
+        pytest.raises(ClusterUnreachableError, match="something other than the API server answers") as caught,
+    ):
+        call(bound(host, tmp_path))
+    assert "login page" in caught.value.remedy
+    assert host in caught.value.where
+
+
+def test_a_redirect_to_a_login_page_is_not_followed(tmp_path: Path) -> None:
+    with (
+        server((302, {"Location": "https://sso.invalid/login"}, b"")) as host,
+        pytest.raises(ClusterUnreachableError, match=r"something other .*\(302\)"),
+    ):
+        objects.read(bound(host, tmp_path), "Pod", "buildkitd")
+
+
+def test_the_client_s_own_reading_is_held_to_the_same(tmp_path: Path) -> None:
+    from runbook_lib.cluster.api_errors import explained
+
+    with server((200, {"Content-Type": "text/html"}, b"<html>")) as host:
+        cluster = bound(host, tmp_path)
+        with (
+            pytest.raises(ClusterUnreachableError, match="something other"),
+            explained(cluster.server, "Pods"),
+        ):
+            cluster.core.list_namespaced_pod("ns")
