@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import httpx
+
 from runbook_lib.errors import RegistryAnswerError
 
 # name="quoted \"text\"" or name=token
@@ -49,7 +51,7 @@ def parse(header: str, host: str) -> Challenge:
         for m in _PARAMETER.finditer(header[start:end])
     }
     realm = values.get("realm", "")
-    if not realm.startswith("https://"):
+    if not _is_https(realm):
         raise RegistryAnswerError(
             f"its token endpoint {realm[:80]!r} is not an https address; no login is sent there",
             where=host,
@@ -58,3 +60,10 @@ def parse(header: str, host: str) -> Challenge:
     return Challenge(
         "bearer", realm, values.get("service", ""), values.get("scope", ""), values.get("error", "")
     )
+
+
+def _is_https(realm: str) -> bool:
+    try:
+        return realm.startswith("https://") and bool(httpx.URL(realm).host)
+    except (httpx.InvalidURL, ValueError):  # a host that is no name (IDNA) is a ValueError
+        return False

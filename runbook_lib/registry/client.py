@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -123,7 +124,7 @@ class RegistryClient:
             return None
         self._expect(answer, (200,), repository, f"looking for blob {digest}")
         size = answer.headers.get("Content-Length", "")
-        return int(size) if size.isdigit() else -1
+        return int(size) if re.fullmatch(r"[0-9]{1,18}", size) else -1
 
     def blob(self, repository: str, digest: str) -> bytes:
         """The bytes of a small blob (at most MOST_BYTES), as they are served: not held against the digest."""

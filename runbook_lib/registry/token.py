@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +50,8 @@ def read_token(body: bytes) -> Token | None:
         value = document.get("token") or document.get("access_token")
     except (ValueError, AttributeError, RecursionError):
         return None
-    if not isinstance(value, str) or not value:
-        return None
+    if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]+", value):
+        return None  # also a text that no header can carry (RFC 6750 allows less still)
     claims = _claims(value)
     subject = claims.get("sub") if isinstance(claims.get("sub"), str) else None
     begins = max((t for t in map(_seconds, (claims.get("nbf"), claims.get("iat"))) if t), default=None)
@@ -58,7 +60,13 @@ def read_token(body: bytes) -> Token | None:
 
 
 def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A time of a claim; None where it is no number, or none that is a time."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer that no float holds
+        return None
 
 
 def _claims(value: str) -> dict[str, Any]:
@@ -77,7 +85,6 @@ def _access(entries: object) -> dict[str, frozenset[str]] | None:
         if isinstance(entry, dict) and entry.get("type") == "repository":
             actions = entry.get("actions")
             name = str(entry.get("name"))
-            found[name] = found.get(name, frozenset()) | frozenset(
-                str(a) for a in actions or () if isinstance(actions, list)
-            )
+            granted = actions if isinstance(actions, list) else []
+            found[name] = found.get(name, frozenset()) | frozenset(map(str, granted))
     return found
