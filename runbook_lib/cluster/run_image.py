@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import re
+import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.labels import labels
+from runbook_lib.cluster.labels import INSTANCE, is_ours, labels
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret
-from runbook_lib.errors import ClusterError, ClusterWaitError
+from runbook_lib.errors import ClusterError, ClusterWaitError, NotOursError, StepCancelledError
 from runbook_lib.settings import Settings
 
 _POLL = 0.5  # seconds
 _MOST_OUTPUT = 64_000  # bytes of the Pod's log
 _HOPELESS = ("ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
+_KINDS = ("Pod", "Secret")
+_OVERTIME = 30  # seconds after `timeout` in which the cluster ends a Pod that nobody waits for any longer
+_MARK = re.compile(r"run-[0-9a-f]{16}")  # the instance label of what one call makes
 
 
 def run_name(settings: Settings) -> str:
@@ -25,24 +33,33 @@ def run_name(settings: Settings) -> str:
 
 
 def run_image(
-    cluster: Cluster, image: str, pull_config: Mapping[str, Any], name: str, timeout: float = 120.0
+    cluster: Cluster,
+    image: str,
+    pull_config: Mapping[str, Any],
+    name: str,
+    timeout: float = 120.0,
+    cancel: threading.Event | None = None,
 ) -> str:
     """What `image` (by digest) prints, run once as Pod `name` with the pull secret `name`.
 
-    Both objects are removed before this returns, whatever happens; those of a killed run are replaced.
+    What this call makes is removed before it returns, whatever happens; what a killed run left is
+    replaced, and nothing else is touched. Waiting ends after `timeout` seconds, or when `cancel` is set.
 
     Raises:
+        NotOursError: a Pod or Secret of this name exists that no such run made; nothing is changed.
         ClusterError: the image cannot be pulled or started, or its program failed.
         ClusterWaitError: it has not ended in `timeout` seconds.
+        StepCancelledError: `cancel` was set.
     """
+    cancel = cancel or threading.Event()
     where = objects.subject(cluster, "Pod", name)
-    objects.delete(cluster, "Pod", name, grace=0)
-    _wait_gone(cluster, name, timeout)
-    try:
-        # An instance name of its own: these must not match the selector of the builder's Pods.
-        apply_dockerconfig_secret(cluster, name, pull_config, name)
-        objects.apply(cluster, _pod(cluster, image, name))
-        phase = _wait_ended(cluster, name, where, timeout)
+    # Not the builder's instance: the two must not match its selector. And no two calls share theirs.
+    mark = f"run-{secrets.token_hex(8)}"
+    _make_way(cluster, name, timeout, cancel)
+    with _removing(cluster, name, mark):
+        apply_dockerconfig_secret(cluster, name, pull_config, mark)
+        objects.apply(cluster, _pod(cluster, image, name, mark, timeout))
+        phase = _wait_ended(cluster, name, where, timeout, cancel)
         with explained(cluster.server, where):
             output = cluster.core.read_namespaced_pod_log(
                 name, cluster.namespace, limit_bytes=_MOST_OUTPUT, _request_timeout=cluster.request_timeout
@@ -54,24 +71,75 @@ def run_image(
                 remedy="check the image's command; it must end by itself with exit code 0",
             )
         return str(output)
-    finally:
-        objects.delete(cluster, "Pod", name, grace=0)
-        objects.delete(cluster, "Secret", name)
 
 
-def _wait_gone(cluster: Cluster, name: str, timeout: float) -> None:
+def _make_way(cluster: Cluster, name: str, timeout: float, cancel: threading.Event) -> None:
+    """Remove what a killed run left under this name; both are looked at before either is touched."""
+    left = [(kind, live) for kind in _KINDS if (live := objects.read(cluster, kind, name)) is not None]
+    for kind, live in left:
+        # The label alone does not tell: a builder, or a Secret of logins, may bear this name as well.
+        if not is_ours(live) or not _MARK.fullmatch(_instance(live)):
+            raise NotOursError(
+                f"a {kind} of this name exists that no run of an image made",
+                where=objects.subject(cluster, kind, name),
+                remedy=f"give the builder another name, or remove it yourself: {cluster.kubectl_words} delete"
+                f" {kind.lower()} {name}",
+            )
+    for kind, live in left:
+        _delete(cluster, kind, live)
+    _wait_gone(cluster, name, timeout, cancel)
+
+
+@contextmanager
+def _removing(cluster: Cluster, name: str, mark: str) -> Iterator[None]:
+    """Remove at the end what bears `mark`: each of the two is tried; the first error is the one raised."""
+    errors: list[BaseException] = []
+    try:
+        yield
+    except BaseException as e:  # noqa: BLE001 - it is raised again below
+        errors.append(e)
+    for kind in _KINDS:
+        try:
+            # Asked anew: a request to make it may have been carried out although its answer was lost.
+            live = objects.read(cluster, kind, name)
+            if live is not None and _instance(live) == mark:
+                _delete(cluster, kind, live)
+        except BaseException as e:  # noqa: BLE001 - the other one must go as well; raised below
+            errors.append(e)
+    if errors:
+        raise errors[0]
+
+
+def _delete(cluster: Cluster, kind: str, live: objects.Json) -> None:
+    uid = str(live["metadata"]["uid"])
+    objects.delete(cluster, kind, live["metadata"]["name"], uid=uid, grace=0 if kind == "Pod" else None)
+
+
+def _instance(live: objects.Json) -> str:
+    return str((live["metadata"].get("labels") or {}).get(INSTANCE, ""))
+
+
+def _pause(cancel: threading.Event, where: str) -> None:
+    if cancel.wait(_POLL):
+        raise StepCancelledError(
+            "it was cancelled", where=where, remedy="run it again: what was done already is found and kept"
+        )
+
+
+def _wait_gone(cluster: Cluster, name: str, timeout: float, cancel: threading.Event) -> None:
+    where = objects.subject(cluster, "Pod", name)
     deadline = time.monotonic() + timeout
     while objects.read(cluster, "Pod", name) is not None:
         if time.monotonic() > deadline:
             raise ClusterWaitError(
                 f"a Pod of an earlier run is not gone after {timeout:g} s",
-                where=objects.subject(cluster, "Pod", name),
+                where=where,
                 remedy="delete it by hand",
             )
-        time.sleep(_POLL)
+        _pause(cancel, where)
 
 
-def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float) -> str:
+def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float, cancel: threading.Event) -> str:
     deadline = time.monotonic() + timeout
     while True:
         status = (objects.read(cluster, "Pod", name) or {}).get("status", {})
@@ -91,7 +159,7 @@ def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float) -> str:
                 where=where,
                 remedy="look at the Pod's events; the node may have no room or no route to the registry",
             )
-        time.sleep(_POLL)
+        _pause(cancel, where)
 
 
 def _waiting(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,14 +170,17 @@ def _waiting(status: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _pod(cluster: Cluster, image: str, name: str) -> objects.Json:
-    container = {"name": "image", "image": image}
+def _pod(cluster: Cluster, image: str, name: str, mark: str, timeout: float) -> objects.Json:
+    # Always: a node that has the image already would prove nothing about the login.
+    container = {"name": "image", "image": image, "imagePullPolicy": "Always"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": cluster.namespace, "labels": labels(name)},
+        "metadata": {"name": name, "namespace": cluster.namespace, "labels": labels(mark)},
         "spec": {
             "restartPolicy": "Never",
+            # For when this process is killed; else the wait here ends first, and says why.
+            "activeDeadlineSeconds": math.ceil(timeout) + _OVERTIME,
             "automountServiceAccountToken": False,
             "imagePullSecrets": [{"name": name}],
             "containers": [container],

@@ -10,7 +10,7 @@ from runbook_lib.builder.buildctl import POD_VARIABLE
 from runbook_lib.builder.cache_guard import set_aside_broken
 from runbook_lib.builder.resume import build_or_resume
 from runbook_lib.cluster.run_image import run_image, run_name
-from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError
+from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError, StepCancelledError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.registry.logins import encode_auth
@@ -146,7 +146,11 @@ class TestPush(Step):
         image = f"{reference.name}@{digest}"
         expected = self.settings.expected_output or ("" if self.settings.context_dir else SAMPLE_OUTPUT)
         try:
-            output = run_image(self.cluster, image, {"auths": auths}, run_name(self.settings))
+            output = run_image(
+                self.cluster, image, {"auths": auths}, run_name(self.settings), cancel=self.cancelled
+            )
+        except StepCancelledError:
+            raise
         except RunbookError as e:
             return Finding.of_error(e, f"run of {image}")
         if expected not in output:
