@@ -30,14 +30,15 @@ def write(folder: RunFolder) -> Path:
 
 def summary(folder: RunFolder) -> list[str]:
     """The run in a few lines: how soon the builder was ready, what was pushed, where the report is."""
-    facts = story.read(folder).facts
+    told = story.read(folder)
+    facts = told.facts
     lines = []
     if facts.get("builder_pod") and facts.get("builder_namespace"):  # not where step 3 ran alone
         took = facts.get("builder_ready_seconds")
         ready = f"Ready {took:.1f} s after it was applied" if took else "was Ready already"
         lines.append(f"builder: {facts['builder_namespace']}/{facts['builder_pod']} {ready}")
-    for reference in facts.get("pushed_references", []):
-        lines.append(f"pushed:  {reference}")
+    word = "pushed:  " if told.proven else "pushed, not proven: "
+    lines += [f"{word}{reference}" for reference in facts.get("pushed_references", [])]
     if facts.get("pushed_digest"):
         lines.append(f"digest:  {facts['pushed_digest']}")
     return [*(redact(line) for line in lines), f"report:  {folder.path / REPORT}"]
@@ -73,7 +74,10 @@ def _headline(told: story.Story) -> dict[str, str]:
         title = {"interrupted": "Interrupted", "unfinished": "Cut short"}.get(bad.status, "Failed")
         return {"kind": "bad", "title": f"{title}: {bad.title}", "text": bad.error.get("what", "")}
     if told.facts.get("pushed_reference"):
-        return {"kind": "good", "title": "Pushed and proven", "text": str(told.facts["pushed_reference"])}
+        pushed = str(told.facts["pushed_reference"])
+        if told.proven:
+            return {"kind": "good", "title": "Pushed and proven", "text": pushed}
+        return {"kind": "neutral", "title": "Pushed, not proven", "text": pushed}
     if told.steps and all(s.status != "not run" for s in told.steps):
         return {"kind": "good", "title": "Done", "text": "every step passed its own verification"}
     return {"kind": "neutral", "title": "Not finished", "text": "no step has failed, not all have run"}

@@ -7,14 +7,17 @@ from typing import Any
 
 from runbook_lib.errors import ResumeError
 from runbook_lib.run.folder import RunFolder
-from runbook_lib.steps.story import PHASES, StepStory, tell
+from runbook_lib.steps.story import PHASES, StepStory, push_is_proven, tell
 
 __all__ = ["PHASES", "StepStory", "Story", "read"]
 
 
 @dataclass(slots=True)
 class Story:
-    """One run: its steps in order, what it pushed, how the build went, with what it was run."""
+    """One run: its steps in order, what it pushed, how the build went, with what it was run.
+
+    `proven`: what was pushed last has been verified since.
+    """
 
     name: str
     started: str
@@ -22,6 +25,7 @@ class Story:
     facts: dict[str, Any]
     parameters: dict[str, Any]
     versions: dict[str, str]
+    proven: bool = False
 
     @property
     def failure(self) -> StepStory | None:
@@ -65,4 +69,5 @@ def read(folder: RunFolder) -> Story:
         facts,
         manifest.get("parameters", {}),
         manifest.get("versions", {}),
+        push_is_proven(entries),
     )
