@@ -132,10 +132,16 @@ class TestPush(Step):
                 remedy="apply this step first",
                 notebook=self.notebook,
             )
-        found: list[Finding] = []
         with client_of(self.settings, references[0].host) as client:
-            for reference in references:
-                found += prove_push(client, reference, digest)
+            proof = prove_push(
+                client,
+                references[0],
+                digest,
+                also=references[1:],
+                request_timeout=self.settings.request_timeout,
+                go_on=self._stop_if_cancelled,
+            )
+        found = list(proof)
         if self.settings.run_image:
             found.append(self._ran(references[0], digest))
         return Findings(found)
