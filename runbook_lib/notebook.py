@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -59,13 +60,15 @@ def _show_errors_short(step: str, journal: Journal | None) -> None:
         return
 
     def handle(shell: Any, kind: type[BaseException], error: BaseException, trace: Any, **more: Any) -> None:  # noqa: ANN401
+        # IPython drops a handler that raises, and from then on shows every error raw, secrets and all.
         if journal is not None:
-            record_error(journal, step, error)
-        if isinstance(error, RunbookError):
-            lines = [f"{kind.__name__}: {error}"]
-        else:
+            with contextlib.suppress(Exception):
+                record_error(journal, step, error)
+        lines = [f"{kind.__name__}: {error}"]
+        if not isinstance(error, RunbookError):
             offset = more.get("tb_offset")
-            lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=offset)
+            with contextlib.suppress(Exception):
+                lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=offset)
         # Only `str(evalue)` is taken from the second argument, so the redacted text may stand for it.
         shell._showtraceback(kind, redact(str(error)), [redact(line) for line in lines])
 
@@ -73,7 +76,11 @@ def _show_errors_short(step: str, journal: Journal | None) -> None:
 
 
 def record_error(journal: Journal, step: str, error: BaseException) -> None:
-    """Note in the journal that a cell of `step` failed: for a runbook error with where and remedy."""
+    """Note in the journal that a cell of `step` failed: for a runbook error with where and remedy.
+
+    Raises:
+        JournalError: the journal cannot be written.
+    """
     record = {"what": redact(str(error)) or "no message"}
     if isinstance(error, RunbookError):
         record = {k: getattr(error, k) for k in ("what", "where", "remedy", "notebook")}
