@@ -22,6 +22,11 @@ SecretReader = Callable[[str, str, str], str]
 """Reads one key of a Secret: (namespace, name, key) -> value. Given by the caller that has a cluster."""
 
 _MOST_BYTES = 64 * 1024
+_PRIVATE = "RUNBOOK_"  # parameters, and by custom the variables that credentials are in
+# A reference that is being typed may for a moment name one of these, without which programs do not run.
+_NEEDED = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "KUBECONFIG", "DOCKER_CONFIG"}
+)
 _FORMS = "env:NAME, file:PATH, secret:NAMESPACE/NAME/KEY or prompt"
 
 
@@ -46,6 +51,7 @@ class SecretValue:
 
 
 _kept: dict[str, SecretValue] = {}  # by name: see `keep`
+_variables: set[str] = set()  # names that a reference of this process has named
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class CredentialReference:
                 raise ValueError(
                     "the part after env: is not a variable name; give the name, not the value"
                 ) from None
+            _variables.add(target)
         if kind == "secret":
             _secret_parts(target)
         return cls(kind, target)
@@ -164,12 +171,23 @@ def keep(name: str, value: str) -> CredentialReference:
     reference reads the variable of that name.
     """
     _kept[names.variable(name)] = SecretValue(value)
+    _variables.add(name)
     return CredentialReference("env", name)
 
 
 def is_kept(name: str) -> bool:
     """Whether `keep` has a secret under this name in this process."""
     return name in _kept
+
+
+def environment_for_children() -> dict[str, str]:
+    """This process's environment for a program that it starts, without what may hold a secret.
+
+    Left out are the runbook's own variables (`RUNBOOK_…`) and every variable that a credential reference of
+    this process has named: a program that needs a login gets it by standard input or in a file.
+    """
+    secret = _variables - _NEEDED
+    return {k: v for k, v in os.environ.items() if not k.startswith(_PRIVATE) and k not in secret}
 
 
 def learn_referenced(references: Iterable[CredentialReference]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runbook_lib.builder.process import Completed, run
+from runbook_lib.credentials import environment_for_children
 from runbook_lib.errors import BinaryError, BuilderError, VersionSkewError
 from runbook_lib.findings import Finding, Status
 
@@ -25,7 +26,6 @@ CONTAINER = "buildkitd"
 QUESTION_SECONDS = 20.0  # for one question to the daemon: a fault is to be told within 30
 POD_VARIABLE = "$POD"  # stands for the pod's name in the address of a plan
 _BANNER = re.compile(r"^buildctl\s+\S*buildkit\S*\s+(v\S+)")
-_PRIVATE = "RUNBOOK_"  # parameters, and by custom the variables that credentials are in
 
 
 def address(pod: str, namespace: str, context: str = "") -> str:
@@ -56,8 +56,8 @@ def client_version(path: Path, timeout: float = 15.0) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without the runbook's own variables and without BUILDKIT_HOST."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(_PRIVATE) and k != "BUILDKIT_HOST"}
+    """This process's environment without BUILDKIT_HOST and without what may hold a secret."""
+    return {k: v for k, v in environment_for_children().items() if k != "BUILDKIT_HOST"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 
-from runbook_lib.credentials import SecretValue
+from runbook_lib.credentials import SecretValue, environment_for_children
 from runbook_lib.errors import DockerConfigError, HelperMissingError
 from runbook_lib.redaction import redact
 from runbook_lib.registry.logins import Login
@@ -84,7 +84,13 @@ class CredentialHelper:
         program = self.require()
         try:
             return subprocess.run(
-                [program, verb], input=given, capture_output=True, text=True, timeout=SECONDS, check=False
+                [program, verb],
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+                env=environment_for_children(),
             )
         except subprocess.TimeoutExpired:
             # "from None": the exception holds the input.

@@ -6,12 +6,11 @@ The oci way is modelled on Oracle's A-Team post about BEARER_TOKEN logins, unver
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
-from runbook_lib.credentials import SecretValue
+from runbook_lib.credentials import SecretValue, environment_for_children
 from runbook_lib.errors import HelperMissingError, LoginRefusedError
 from runbook_lib.redaction import redact
 from runbook_lib.registry.logins import Login
@@ -86,7 +85,7 @@ def _run(command: list[str], given: str, more: dict[str, str]) -> subprocess.Com
             text=True,
             timeout=SECONDS,
             check=False,
-            env={**os.environ, **more},
+            env={**environment_for_children(), **more},
         )
     except subprocess.TimeoutExpired:
         raise HelperMissingError(

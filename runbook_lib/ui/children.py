@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runbook_lib.credentials import environment_for_children
 from runbook_lib.errors import RunError, StepCancelledError
 from runbook_lib.redaction import redact
 from runbook_lib.settings_sources import PREFIX, from_environment
@@ -34,7 +35,12 @@ def sandbox_up(
     """
     command = _module("sandbox", "up", "--instance", instance)
     process = subprocess.Popen(
-        command, cwd=REPOSITORY_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=REPOSITORY_ROOT,
+        env=environment_for_children(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     ended_by_us: list[bool] = []
 
@@ -84,11 +90,15 @@ def _module(*words: str) -> list[str]:
 
 
 def _output(command: list[str]) -> str:
-    # The page's own parameters are no business of the child's: they are handed over as arguments.
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     try:
         done = subprocess.run(
-            command, cwd=REPOSITORY_ROOT, env=kept, capture_output=True, text=True, timeout=_QUICK, check=True
+            command,
+            cwd=REPOSITORY_ROOT,
+            env=environment_for_children(),  # the page's parameters are handed over as arguments
+            capture_output=True,
+            text=True,
+            timeout=_QUICK,
+            check=True,
         )
     except subprocess.CalledProcessError as e:
         said = redact(str(e.stderr).strip())[-400:]
