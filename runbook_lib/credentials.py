@@ -6,16 +6,15 @@ Forms: `env:NAME`, `file:PATH`, `secret:NAMESPACE/NAME/KEY` (a key of a Kubernet
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runbook_lib import names, redaction
-from runbook_lib.errors import CredentialError, MalformedCredentialError, MissingCredentialError
+from runbook_lib.errors import MalformedCredentialError, MissingCredentialError
 from runbook_lib.small_files import read_small
 
 SecretReader = Callable[[str, str, str], str]
@@ -188,17 +187,6 @@ def environment_for_children() -> dict[str, str]:
     """
     secret = _variables - _NEEDED
     return {k: v for k, v in os.environ.items() if not k.startswith(_PRIVATE) and k not in secret}
-
-
-def learn_referenced(references: Iterable[CredentialReference]) -> None:
-    """Let `redact` know the secrets behind references that can be read here without asking anybody.
-
-    What is missing or malformed is passed over: the step that needs it says so, with the remedy.
-    """
-    for reference in references:
-        if reference.kind in ("env", "file"):
-            with contextlib.suppress(CredentialError):
-                reference.resolve()
 
 
 def _secret_parts(target: str) -> tuple[str, str, str]:

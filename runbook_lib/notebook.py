@@ -10,10 +10,10 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from runbook_lib import settings_sources
-from runbook_lib.credentials import learn_referenced
 from runbook_lib.errors import RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
+from runbook_lib.registry.logins import learn_logins
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import entry_of
 from runbook_lib.steps.contract import Step, run_dir_of
@@ -32,7 +32,7 @@ def open_step(name: str, namespace: Mapping[str, Any]) -> Step:
     """
     _show_errors_short(name, None)
     settings = settings_sources.from_notebook(namespace)
-    learn_referenced(settings.credentials)
+    learn_logins(settings)
     journal = Journal(run_dir_of(settings))
     _show_errors_short(name, journal)
     entry = entry_of(name)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from dataclasses import dataclass
 
 from runbook_lib import redaction
-from runbook_lib.credentials import SecretValue
-from runbook_lib.errors import DockerConfigError, MalformedCredentialError
+from runbook_lib.credentials import CredentialReference, SecretValue
+from runbook_lib.errors import CredentialError, DockerConfigError, MalformedCredentialError
+from runbook_lib.settings import Settings
 
 IDENTITY_USER = "<token>"
 """User name by which docker's credential helpers mark an identity (refresh) token."""
@@ -73,3 +75,17 @@ def decode_auth(value: str, where: str) -> Login:
         )
     redaction.learn(value)
     return Login(username, SecretValue(secret))
+
+
+def learn_logins(settings: Settings) -> None:
+    """Let `redact` know the logins of these settings that can be read here without asking anybody.
+
+    What is missing or malformed is passed over: the step that needs it says so, with the remedy.
+    """
+    given = [(settings.registry_username, settings.registry_credential)]
+    given += [(more.username, more.credential) for more in settings.more_registries]
+    for username, text in given:
+        reference = CredentialReference.parse(text) if text else None
+        if reference is not None and reference.kind in ("env", "file"):
+            with contextlib.suppress(CredentialError):
+                redaction.learn_login(username, reference.resolve().reveal())

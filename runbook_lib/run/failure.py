@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runbook_lib.credentials import learn_referenced
-from runbook_lib.errors import StepFailedError
+from runbook_lib.errors import RunError, StepFailedError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
+from runbook_lib.registry.logins import learn_logins
 from runbook_lib.run.folder import write_atomically
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry
@@ -65,12 +65,23 @@ def scrub(output: Path, settings: Settings) -> bool:
     """Blank secrets that found their way into an executed notebook; True where there were any.
 
     The kernel redacts already. This is for what goes past it, such as a library's own traceback.
+
+    Raises:
+        RunError: the notebook cannot be read or written.
     """
-    learn_referenced(settings.credentials)
+    learn_logins(settings)
     try:
-        book = json.loads(output.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        text = output.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
         return False
+    except OSError as e:
+        raise RunError(f"cannot read the executed notebook: {e.strerror}", where=str(output)) from e
+    try:
+        book = json.loads(text)
+    except ValueError:  # cut short
+        book = None
+    if not isinstance(book, dict):
+        return _replace(output, text, redact(text))
     # Only outputs: a secret that happens to be an ordinary word must not shred the file's own keys.
     before = json.dumps(book)
     for cell in book.get("cells", []):
@@ -78,8 +89,13 @@ def scrub(output: Path, settings: Settings) -> bool:
             cell["outputs"] = _redacted(cell["outputs"])
     if json.dumps(book) == before:
         return False
-    write_atomically(output, json.dumps(book, indent=1, ensure_ascii=False) + "\n")
-    return True
+    return _replace(output, text, json.dumps(book, indent=1, ensure_ascii=False) + "\n")
+
+
+def _replace(output: Path, before: str, after: str) -> bool:
+    if after != before:
+        write_atomically(output, after)
+    return after != before
 
 
 def _redacted(value: Any) -> Any:  # noqa: ANN401
