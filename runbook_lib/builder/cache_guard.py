@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runbook_lib.errors import CacheRefusedError
+from runbook_lib.errors import BuilderError, CacheRefusedError
 from runbook_lib.findings import Finding, Findings, Status
 
 KNOWN = ("local", "registry", "inline", "gha", "s3", "azblob")
@@ -162,7 +162,11 @@ def local_options(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def set_aside_broken(folder: Path) -> None:
-    """Rename a local cache's index that is no JSON object: buildctl would neither import nor replace it."""
+    """Rename a local cache's index that is no JSON object: buildctl would neither import nor replace it.
+
+    Raises:
+        BuilderError: it cannot be renamed.
+    """
     index = folder / "index.json"
     try:
         broken = not isinstance(json.loads(index.read_text()), dict)
@@ -170,8 +174,16 @@ def set_aside_broken(folder: Path) -> None:
         broken = True
     except OSError:
         return
-    if broken:
+    if not broken:
+        return
+    try:
         index.replace(index.with_name("index.json.broken"))
+    except OSError as e:
+        raise BuilderError(
+            f"the cache's broken index cannot be set aside: {e.strerror}",
+            where=str(index),
+            remedy="remove it, or give a writable folder in local_cache",
+        ) from e
 
 
 def joined(values: dict[str, str]) -> str:

@@ -77,15 +77,26 @@ def folder_of(path: Path, store: Store) -> Path:
     """A folder in which kubectl has its plain name: buildctl looks for `kubectl` on PATH.
 
     Where the binary is called otherwise (kubectl-1.37), a link is kept in the store.
+
+    Raises:
+        BinaryError: the link cannot be made.
     """
     folder = planned_folder(path, store)
     link = folder / "kubectl"
-    if folder != path.parent and (not link.is_symlink() or link.readlink() != path):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".kubectl-{os.getpid()}"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(path)
-        temporary.replace(link)
+    try:
+        if folder != path.parent and (not link.is_symlink() or link.readlink() != path):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".kubectl-{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(path)
+            temporary.replace(link)
+    except OSError as e:
+        raise BinaryError(
+            f"no link to kubectl can be made: {e.strerror}",
+            where=str(link),
+            remedy="give a writable folder in bin_dir, or a kubectl of that very name",
+            notebook=_NOTEBOOK,
+        ) from e
     return folder
 
 

@@ -6,9 +6,9 @@ Exit codes: 0 done, 1 a step failed, 2 the command line or a parameter is wrong,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +17,7 @@ from runbook_lib.errors import ResumeError, RunbookError, SettingsError
 from runbook_lib.journal import FILE_NAME
 from runbook_lib.redaction import redact
 from runbook_lib.run import cells, options, report
-from runbook_lib.run.folder import RunFolder, runs_dir
+from runbook_lib.run.folder import RunFolder, absolute, runs_dir
 from runbook_lib.run.planning import print_plans
 from runbook_lib.run.report import summary
 from runbook_lib.run.resume import stored_run
@@ -180,10 +180,11 @@ def _folder(settings: Settings, name: str) -> RunFolder:
         return RunFolder.find(runs_dir(settings), name)
     except ResumeError:
         # The folder of interactive notebooks or of the guided page has a journal and no run.json.
-        named = Path(name).expanduser().resolve() if name else interactive
-        if not (named / FILE_NAME).is_file():
-            raise
-        return RunFolder(named)
+        named = absolute(name) if name else interactive
+        with contextlib.suppress(OSError):  # a name too long, a folder that is another user's
+            if (named / FILE_NAME).is_file():
+                return RunFolder(named)
+        raise
 
 
 def _ended(outcome: RunOutcome) -> int:

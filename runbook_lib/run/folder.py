@@ -8,6 +8,7 @@ runs/20260131T101500Z/run.json          parameters (references only), steps, ver
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -33,8 +34,26 @@ _PACKAGES = ("buildkit-runbook", "papermill", "nbclient", "ipykernel", "kubernet
 
 
 def runs_dir(settings: Settings) -> Path:
-    """Where headless runs are kept: the parameter `run_dir`, else `runs/` of the repository."""
-    return Path(settings.run_dir).expanduser().resolve() if settings.run_dir else REPOSITORY_ROOT / "runs"
+    """Where headless runs are kept: the parameter `run_dir`, else `runs/` of the repository.
+
+    Raises:
+        RunError: the parameter names no path (such as the home of a user that does not exist).
+    """
+    return absolute(settings.run_dir) if settings.run_dir else REPOSITORY_ROOT / "runs"
+
+
+def absolute(text: str) -> Path:
+    """The path that a person wrote, `~` and links followed.
+
+    Raises:
+        RunError: there is no such home folder, or the links lead in a circle.
+    """
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as e:
+        raise RunError(
+            f"it is no path that can be followed: {e}", where=text, remedy="write the path out"
+        ) from e
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +96,13 @@ class RunFolder:
         """The run called `name` (a name below `base`, or a path), or the newest one.
 
         Raises:
-            ResumeError: there is none.
+            ResumeError: there is none; RunError: see `absolute`.
         """
         if name:
-            for path in (base / name, Path(name).expanduser()):
-                if (path / MANIFEST).is_file():
-                    return cls(path.resolve())
+            for path in (base / name, absolute(name)):
+                with contextlib.suppress(OSError):  # a name too long, a folder that is another user's
+                    if (path / MANIFEST).is_file():
+                        return cls(path.resolve())
             raise ResumeError("there is no such run", where=str(base / name), remedy=_listing(base))
         found = _known_runs(base)
         if not found:
@@ -117,7 +137,7 @@ class RunFolder:
         """Take the run's lock; the system drops it when this process dies, however it dies.
 
         Raises:
-            ResumeError: another process is at this run.
+            ResumeError: another process is at this run. RunError: the folder cannot be written.
         """
         lock = FileLock(self.path / _LOCK)
         try:
@@ -128,6 +148,12 @@ class RunFolder:
                 where=str(self.path),
                 remedy="wait for it, or end it, then go on with --resume",
             ) from None
+        except OSError as e:
+            raise RunError(
+                f"the run cannot be locked: {e.strerror}",
+                where=str(self.path),
+                remedy="make the folder writable, or start a new run with another run_dir",
+            ) from e
         return lock
 
     @property
@@ -154,15 +180,28 @@ class RunFolder:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step, mode 0600: a reader sees the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Replace `path` by `text` in one step, mode 0600: a reader sees the old file or the new one.
+
+    Raises:
+        RunError: it cannot be written; the old file is as it was.
+    """
+    temporary = ""
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    except BaseException as e:
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if not isinstance(e, OSError):
+            raise
+        raise RunError(
+            f"it cannot be written: {e.strerror}",
+            where=str(path),
+            remedy="make room and the folder writable, or give another in the parameter run_dir",
+        ) from e
 
 
 def _candidates(path: Path) -> list[Path]:
@@ -178,8 +217,12 @@ def _made(path: Path) -> bool:
 
 
 def _known_runs(base: Path) -> list[Path]:
-    found = [p.parent for p in base.glob(f"*/{MANIFEST}")]
-    return sorted(found, key=lambda p: ((p / MANIFEST).stat().st_mtime_ns, p.name))
+    found: list[tuple[int, str, Path]] = []
+    with contextlib.suppress(OSError):  # a base that cannot be listed holds none that could be used
+        for manifest in base.glob(f"*/{MANIFEST}"):
+            with contextlib.suppress(OSError):  # another run may be removing this one
+                found.append((manifest.stat().st_mtime_ns, manifest.parent.name, manifest.parent))
+    return [path for _, _, path in sorted(found)]
 
 
 def _prune(base: Path, keep: int) -> None:

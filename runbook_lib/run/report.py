@@ -22,7 +22,11 @@ UNVERIFIED = (
 
 
 def write(folder: RunFolder) -> Path:
-    """Write `report.html` of `folder` from its journal and return its path."""
+    """Write `report.html` of `folder` from its journal and return its path.
+
+    Raises:
+        JournalError: the journal cannot be read. RunError: the report cannot be written.
+    """
     path = folder.path / REPORT
     write_atomically(path, redact(render(story.read(folder))))
     return path

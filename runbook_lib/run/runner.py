@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +13,13 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from filelock import FileLock
 from rich.console import Console
 
 from runbook_lib.errors import RunbookError, StepFailedError
 from runbook_lib.journal import Journal
 from runbook_lib.progress import silent_sink
+from runbook_lib.redaction import redact
 from runbook_lib.run import cells, failure, report
 from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.processes import end_processes, sweep_orphans
@@ -71,8 +75,8 @@ class Run:
         it left out.
 
         Raises:
-            RunbookError: the run as such is impossible (a lock, a missing notebook). A failed step
-                is no exception here: it stands in the outcome.
+            RunbookError: the run as such is impossible (a lock, a missing notebook), or its report cannot
+                be written. A failed step is no exception here: it stands in the outcome.
         """
         lock = self.folder.hold()
         try:
@@ -84,11 +88,25 @@ class Run:
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         finally:
-            self._watcher.idle()
-            end_processes(self.folder.path)
-            report.write(self.folder)
-            lock.release()
+            self._finish(lock)
         return self.outcome
+
+    def _finish(self, lock: FileLock) -> None:
+        """Leave nothing behind but the report. Each part is done whatever becomes of those before it."""
+        failed = sys.exception() is not None
+        with contextlib.ExitStack() as parts:  # the last one is done first
+            parts.callback(lock.release)
+            parts.callback(self._report, failed)
+            parts.callback(end_processes, self.folder.path)
+            parts.callback(self._watcher.idle)
+
+    def _report(self, failed: bool) -> None:
+        try:
+            report.write(self.folder)
+        except RunbookError as e:
+            if not failed:
+                raise
+            self._watcher.note(f"there is no report: {redact(str(e))}")  # the first error is told
 
     def _all(self, steps: tuple[str, ...], done: set[str]) -> None:
         for number, name in enumerate(steps, 1):

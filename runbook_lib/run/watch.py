@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.status import Status as Spinner
 from rich.text import Text
 
+from runbook_lib.errors import JournalError
 from runbook_lib.journal import Entry
 
 _EVENT_PAUSE = 1.0  # seconds between two plain lines about the same moving thing
@@ -28,13 +29,19 @@ class Tail:
         self._offset = path.stat().st_size if from_end and path.exists() else 0
 
     def fresh(self) -> list[Entry]:
-        """The entries that are new since the last call, oldest first."""
+        """The entries that are new since the last call, oldest first.
+
+        Raises:
+            JournalError: the file is there and cannot be read.
+        """
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
             return []
+        except OSError as e:
+            raise JournalError(f"cannot read the run journal: {e.strerror}", where=str(self._path)) from e
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         found = []
