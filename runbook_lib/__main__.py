@@ -6,9 +6,11 @@ import os
 import sys
 import threading
 
+from runbook_lib.credentials import forbid_core_files
 from runbook_lib.run.cli import main
 
 if __name__ == "__main__":
+    forbid_core_files()
     code = main()
     if threading.active_count() > 1:
         # A library call that hangs was left in a thread (see bounded.py). Python would end it in

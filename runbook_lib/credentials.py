@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
+import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,6 +178,15 @@ def keep(name: str, value: str) -> CredentialReference:
 def is_kept(name: str) -> bool:
     """Whether `keep` has a secret under this name in this process."""
     return name in _kept
+
+
+def forbid_core_files() -> None:
+    """Let this process, and those that it starts, leave no core file: that would hold every secret in memory.
+
+    Only the soft limit is taken down: who must debug a program can raise it again.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def environment_for_children() -> dict[str, str]:

@@ -10,6 +10,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from runbook_lib import settings_sources
+from runbook_lib.credentials import forbid_core_files
 from runbook_lib.errors import RunbookError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
@@ -30,6 +31,7 @@ def open_step(name: str, namespace: Mapping[str, Any]) -> Step:
     Raises:
         SettingsError: a parameter is unknown or invalid; it is named, with the remedy.
     """
+    forbid_core_files()
     _show_errors_short(name, None)
     settings = settings_sources.from_notebook(namespace)
     learn_logins(settings)

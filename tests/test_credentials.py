@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import resource
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -101,3 +104,32 @@ def test_of_short_lived_tokens_only_the_newest_are_remembered() -> None:
     assert redact(f"Bearer {tokens[-1]} and {tokens[-60]}") == f"Bearer {BLANK} and {BLANK}"
     assert redact(tokens[0]) == tokens[0]
     assert len(redaction._passing) < 100
+
+
+BEGINNINGS = {
+    "command line": "sys.argv = ['x', 'parameters']; runpy.run_module('runbook_lib', run_name='__main__')",
+    "notebook": "from runbook_lib import notebook; notebook.open_step('operate', {'run_dir': sys.argv[1]})",
+    "page": "from runbook_lib import ui; ui._watched = lambda: True; ui.guide()",
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_no_process_that_holds_secrets_leaves_a_core_file(beginning: str, tmp_path: Path) -> None:
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        pytest.skip("core files are forbidden here already")
+    script = f"""
+import resource, runpy, subprocess, sys
+hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+try:
+    {beginning}
+except SystemExit:
+    pass
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, hard)
+print("child:", subprocess.check_output("ulimit -c", shell=True, text=True))
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(redaction.__file__).parents[1]), "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["child:", "0"]

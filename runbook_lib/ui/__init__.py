@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from runbook_lib.credentials import in_live_kernel
+from runbook_lib.credentials import forbid_core_files, in_live_kernel
 from runbook_lib.steps.contract import Step
 
 _NOBODY = "The panel shows only where somebody watches; this run goes on without it."
@@ -34,6 +34,7 @@ def guide(language: str = "", sandbox: str = "") -> Any:  # noqa: ANN401
     """
     if not _watched():
         return _Line()
+    forbid_core_files()  # a token that is typed on the page is in this process
     from runbook_lib.ui.page import the_page
 
     return the_page(language, sandbox)
