@@ -108,7 +108,11 @@ class Settings(Plain):
         False, "replace a builder Pod whose unchangeable fields differ", steps="install_pod operate"
     )
     ready_timeout: float = _p(
-        180.0, "seconds until the builder must be Ready", steps="install_pod operate", gt=0, le=3600
+        180.0,
+        "seconds for the builder to be Ready, and for a run of the pushed image to end",
+        steps="install_pod test_push operate",
+        gt=0,
+        le=3600,
     )
 
     # -- 02 configure_auth ----------------------------------------------------------------------

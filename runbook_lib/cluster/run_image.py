@@ -142,7 +142,14 @@ def _wait_gone(cluster: Cluster, name: str, timeout: float, cancel: threading.Ev
 def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float, cancel: threading.Event) -> str:
     deadline = time.monotonic() + timeout
     while True:
-        status = (objects.read(cluster, "Pod", name) or {}).get("status", {})
+        live = objects.read(cluster, "Pod", name)
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            raise ClusterError(
+                "the Pod was removed while the image ran",
+                where=where,
+                remedy="run it again; if it goes away again, look at the namespace's events for an eviction",
+            )
+        status = live.get("status", {})
         phase = str(status.get("phase", "unknown"))
         if phase in ("Succeeded", "Failed"):
             return phase

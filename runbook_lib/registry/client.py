@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from runbook_lib.errors import RegistryAnswerError, RegistryError
+from runbook_lib.errors import RegistryError
 from runbook_lib.registry.addresses import same_origin, upload_address
 from runbook_lib.registry.challenge import Challenge, parse
 from runbook_lib.registry.explain import error_for
@@ -131,21 +131,6 @@ class RegistryClient:
         answer = self.ask("GET", repository, f"blobs/{digest}")
         self._expect(answer, (200,), repository, f"reading blob {digest}")
         return answer.body
-
-    def blob_end(self, repository: str, digest: str, size: int) -> bytes | None:
-        """The last byte of a blob of `size` bytes, b"" where it is shorter, None where ranges are not served.
-
-        RFC 9110, 14.2: a server may ignore a range and send everything; that is given up at MOST_BYTES.
-        """
-        headers = {"Range": f"bytes={size - 1}-"}
-        try:
-            answer = self.ask("GET", repository, f"blobs/{digest}", headers=headers)
-        except RegistryAnswerError:
-            return None
-        if answer.status == 416:
-            return b""
-        self._expect(answer, (200, 206), repository, f"reading the end of blob {digest}")
-        return answer.body if answer.status == 206 else None
 
     def blob_exists(self, repository: str, digest: str) -> bool:
         """True when the registry has the blob."""

@@ -152,9 +152,8 @@ class TestPush(Step):
         image = f"{reference.name}@{digest}"
         expected = self.settings.expected_output or ("" if self.settings.context_dir else SAMPLE_OUTPUT)
         try:
-            output = run_image(
-                self.cluster, image, {"auths": auths}, run_name(self.settings), cancel=self.cancelled
-            )
+            name, timeout = run_name(self.settings), self.settings.ready_timeout
+            output = run_image(self.cluster, image, {"auths": auths}, name, timeout, self.cancelled)
         except StepCancelledError:
             raise
         except RunbookError as e:

@@ -125,6 +125,22 @@ def test_what_a_killed_run_left_is_replaced(world: World) -> None:
     assert world.there == {}
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_pod_that_is_taken_away_meanwhile_ends_the_wait(world: World, deleted: bool) -> None:
+    world.ends = "Running"
+
+    def away(_: str, kind: str) -> None:
+        if kind == "Pod" and deleted:
+            del world.there["Pod"]
+        elif kind == "Pod":
+            world.there["Pod"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+    world.after = away
+    with pytest.raises(ClusterError, match="removed while the image ran"):
+        world.run(timeout=60)
+    assert world.there == {}
+
+
 def test_what_somebody_else_made_meanwhile_stays(world: World) -> None:
     def replaced(_: str, kind: str) -> None:
         if kind == "Pod":
