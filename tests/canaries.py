@@ -57,6 +57,12 @@ def hits(folder: Path, forms: dict[str, bytes]) -> list[str]:
     return found
 
 
+def stray(found: list[str], *belongs: Path) -> list[str]:
+    """Those of `hits` that are not docker's `auth` in one of these files."""
+    known = tuple(f"{path}: {form}" for path in belongs for form in ("auth", "base64 at"))
+    return [hit for hit in found if not hit.startswith(known)]
+
+
 class Watch(ABC):
     """Looks at all processes over and over while its block runs; `seen` holds what `look` found."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,10 +49,15 @@ def folder_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
-@pytest.fixture(scope="module", name="hostile")
-def hostile_fixture(folder: Path) -> Iterator[Hostile]:
+@pytest.fixture(scope="module", name="authority")
+def authority_fixture(folder: Path) -> trustme.CA:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
+    return authority
+
+
+@pytest.fixture(scope="module", name="hostile")
+def hostile_fixture(authority: trustme.CA) -> Iterator[Hostile]:
     with serve(authority.issue_cert("127.0.0.1")) as server:
         yield server
 
@@ -94,15 +100,17 @@ def test_a_hostile_checksum_file_ends_in_time(hostile: Hostile, path: str, said:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_answer_that_never_ends_is_left_in_time(way: str, tmp_path: Path) -> None:
-    with dripping(way) as host:
+def test_an_answer_that_never_ends_is_left_in_time(way: str, tmp_path: Path, authority: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with dripping(way, context) as host:
         begun = time.monotonic()
         with pytest.raises(DownloadError, match=r"did not end within|gave up") as caught:
-            get_small(f"http://{host}/f", timeout=LIMIT)
+            get_small(f"https://{host}/f", timeout=LIMIT)
         assert time.monotonic() - begun < LIMIT + 2
         with pytest.raises(DownloadError, match=r"end within|ended in time|gave up"):
             download(
-                f"http://{host}/f",
+                f"https://{host}/f",
                 tmp_path / "f",
                 sha256="ab" * 32,
                 checked="test",

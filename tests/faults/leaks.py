@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from canaries import Watch, forms_of, hits
+from canaries import Watch, forms_of, hits, stray
 from world import World
 
-_BELONGS = tuple(
-    f"docker_config/config.json{end}: {form}"
-    for end in ("", ".buildkit-runbook.bak")
-    for form in ("auth", "base64 at")
-)
+_BELONGS = (Path("docker_config/config.json"), Path("docker_config/config.json.buildkit-runbook.bak"))
 _LOOK = 0.3  # seconds between two looks at all processes
 
 
@@ -29,7 +25,7 @@ def leaks_of(world: World, number: int) -> list[str]:
     found = [f.removeprefix(f"{world.folder}/") for f in found]
     events = world.kubectl("-n", world.namespace, "get", "events", "-o", "json", check=False).stdout
     found += [f"events: {name}" for name, form in forms.items() if form.decode() in events]
-    return [f for f in found if not f.startswith(_BELONGS)]
+    return stray(found, *_BELONGS)
 
 
 def leaks_in_logs(world: World) -> list[str]:
