@@ -6,6 +6,7 @@ import copy
 import difflib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -49,6 +50,13 @@ class DockerConfigFile:
     def load(self) -> Document:
         """The document, an empty one where there is no file."""
         return parse(safe_file.read(safe_file.real_path(self.path)), str(self.path))
+
+    def is_shared(self) -> bool:
+        """True when the file lets its group or others read it; False where there is none."""
+        try:
+            return bool(safe_file.real_path(self.path).stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        except FileNotFoundError:
+            return False
 
     def helper_for(self, host: str) -> CredentialHelper | None:
         """The credential helper that keeps the login of `host`, or None: the file keeps it."""

@@ -70,8 +70,8 @@ def update(path: Path, change: Callable[[bytes | None], bytes | None], *, backup
     """Replace the content by `change(content)`; None from `change` means: leave it alone.
 
     True when something was written. `change` runs again when another program (docker itself does not
-    know our lock) wrote in between. New files get mode 0600 and new folders 0700. An existing file
-    keeps its owner and its own mode bits, but loses those of group and others: it now holds a login.
+    know our lock) wrote in between. New files get mode 0600 and new folders 0700; an existing file keeps its
+    owner and mode, as docker/cli keeps them.
     Without `backup` none is kept, and an earlier one goes first: a secret that is taken out must not
     live on beside the file. A folder that cannot be written is no obstacle where nothing is to be written.
 
@@ -172,7 +172,7 @@ def _keep_owner_and_mode(path: Path, descriptor: int) -> None:
         return  # mkstemp made it 0600, which is what a new file shall have
     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
         os.fchown(descriptor, old.st_uid, old.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & stat.S_IRWXU)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def _sync_folder(folder: Path) -> None:

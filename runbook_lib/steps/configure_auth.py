@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import Any, ClassVar
 
@@ -138,6 +139,9 @@ class ConfigureAuth(Step):
         except RunbookError as e:
             return Finding.of_error(e, subject)
         count = len(document.get("auths", {}))
+        if self.file.is_shared():
+            message = "others on this machine can read the logins in it; its mode is kept"
+            return Finding(Status.WARN, subject, message, remedy=f"chmod 600 {shlex.quote(subject)}")
         return Finding(Status.OK, subject, f"readable, {count} logins" if document else "not there yet")
 
     def _check_login(self, target: Target) -> Finding:

@@ -131,7 +131,7 @@ def places(folder: Path) -> list[Place]:
         if name != "dangling symlink":
             place.base = OLD
             place.target.write_text(json.dumps(OLD, indent="\t", ensure_ascii=False))
-            place.mode = 0o400 if name == "read-only file" else 0o600
+            place.mode = {"read-only file": 0o400, "symlink": 0o640}.get(name, 0o600)
             place.target.chmod(place.mode)
         if name == "owner" and os.geteuid() == 0:
             place.owner = NOBODY

@@ -89,9 +89,12 @@ def test_remove_takes_only_the_named_login(path: Path) -> None:
     assert file.remove([HOST]) is False
 
 
-def test_group_and_others_lose_the_right_to_read(path: Path) -> None:
-    write(path, OLD, 0o644).merge({HOST: LOGIN})
-    assert mode(path) == 0o600
+@pytest.mark.parametrize("old", [0o400, 0o600, 0o640, 0o644, 0o660])
+def test_the_mode_is_kept_and_who_else_can_read_is_told(path: Path, old: int) -> None:
+    file = write(path, OLD, old)
+    file.merge({HOST: LOGIN})
+    assert mode(path) == old
+    assert file.is_shared() is bool(old & 0o044)
 
 
 @pytest.mark.parametrize("dangling", [True, False])
