@@ -13,7 +13,7 @@ from typing import Any
 from evidence import has_login, is_served, left_over, stands, survivors
 from fault import MIDDLES, Fault, Scene
 from healing import heal
-from leaks import leaks_of
+from leaks import leaks_in_events, leaks_in_files
 from runner import Running
 from world import UPLOADS, World
 
@@ -73,7 +73,7 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault, lim
             _slow_uploads(world)
         _struck_run(world, number, result, fault, scene, limit)
         result.left = tuple(survivors(world, number))
-        leaked = leaks_of(world, number)  # the rerun writes over some of it
+        leaked = leaks_in_files(world, number)  # the rerun writes over some of it
     result.healing = tuple(heal(world, step, **scene.overrides_after))
     again = Result(step, phase, fault.name)
     _end(world, number, _started(world, number, step, scene, again=True), _RERUN_LIMIT, again)
@@ -81,7 +81,7 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault, lim
         again.outcome = "false success"
     result.rerun = again.outcome if again.outcome == "proven" else f"{again.outcome}: {again.said}"
     result.left += tuple(left_over(world, number))
-    result.leaked = tuple(dict.fromkeys([*leaked, *leaks_of(world, number)]))
+    result.leaked = tuple(dict.fromkeys([*leaked, *leaks_in_files(world, number), *leaks_in_events(world)]))
     result.took = round(time.monotonic() - began, 1)
     return result
 
