@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-from fault import STEPS, Fault, Scene
+from fault import PHASES, STEPS, Fault, Scene
 from world import World
 
 _PAUSE = 5.0  # seconds for which the run itself is stopped
@@ -28,7 +28,7 @@ def _to_kernel(number: signal.Signals) -> Fault:
                 process.send_signal(number)
         return bool(found)
 
-    return Fault(f"{number.name} the notebook's kernel", strike, STEPS, ("apply",), _headless)
+    return Fault(f"{number.name} the notebook's kernel", strike, STEPS, PHASES, _headless)
 
 
 def _is_kernel(process: psutil.Process) -> bool:
@@ -56,6 +56,6 @@ def _stop_papermill(_world: World, _case: int, scene: Scene) -> bool:
 HEADLESS = (
     _to_kernel(signal.SIGKILL),
     _to_kernel(signal.SIGSTOP),
-    Fault("SIGKILL papermill", _kill_papermill, STEPS, ("apply",), _headless),
-    Fault(f"SIGSTOP papermill for {_PAUSE:.0f} s", _stop_papermill, STEPS, ("apply",), _headless),
+    Fault("SIGKILL papermill", _kill_papermill, STEPS, PHASES, _headless),
+    Fault(f"SIGSTOP papermill for {_PAUSE:.0f} s", _stop_papermill, STEPS, PHASES, _headless),
 )

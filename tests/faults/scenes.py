@@ -79,14 +79,15 @@ def _met(_world: World, scene: Scene) -> bool:
     return bool(scene.tool.struck)
 
 
-# Those a step should bear are tried in apply alone.
-_SLIGHT = {
+_IN_APPLY = {
     "nothing (0 ms)": Ill(),
     "50 ms of delay": Ill(delay=0.05),
     "200 ms of delay": Ill(delay=0.2),
     "1 % loss": Ill(loss=0.01),
+    "a cut after 1 byte": Ill(cut_after=1),
+    "a cut after 20000 bytes": Ill(cut_after=20_000),
 }
-_GRAVE = {
+_IN_ALL = {
     "a black hole": Ill(black_hole=True),
     "connections half-open": Ill(half_open=True),
     "a cut after 700 bytes": Ill(cut_after=700),
@@ -101,8 +102,8 @@ _CLUSTER_STEPS = ("install_pod", "fetch_buildctl", "test_push")
 
 
 def _proxied() -> Iterator[Fault]:
-    for name, ill in (_SLIGHT | _GRAVE).items():
-        phases = ("apply",) if name in _SLIGHT else (*PHASES, *MIDDLES)
+    for name, ill in (_IN_APPLY | _IN_ALL).items():
+        phases = ("apply",) if name in _IN_APPLY else (*PHASES, *MIDDLES)
         strike = _struck(ill)
         yield Fault(f"to the API server: {name}", strike, _CLUSTER_STEPS, phases, _to_apiserver, hit=_met)
         yield Fault(

@@ -44,8 +44,7 @@ def _to_program(program: str, number: signal.Signals) -> Fault:
     def strike(world: World, case: int, _scene: Scene) -> bool:
         return _signal(world.children(case, program), number)
 
-    phases = ("apply", *MIDDLES) if number == signal.SIGSTOP else (*PHASES, *MIDDLES)
-    return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], phases)
+    return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], (*PHASES, *MIDDLES))
 
 
 def _runner(_world: World, _case: int, scene: Scene) -> bool:
