@@ -14,6 +14,9 @@ CHOSEN = (
     ("test_push", "RUN", "SIGKILL the runbook itself"),
     ("test_push", "apply", "SIGKILL buildkitd"),
     ("test_push", "apply", "registry cuts uploads after 100 bytes"),
+    ("test_push", "verify", "the tag is moved behind our back"),
+    ("test_push", "verify", "while the image runs: its pod deleted"),
+    ("configure_auth", "check", "a clock -30d off"),
 )
 
 
