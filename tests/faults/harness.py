@@ -24,6 +24,9 @@ LOOKS = 2
 LIMIT = 75.0  # seconds after which a step hangs: the harness's longest limit (60 s for a build) and some more
 DETECTION = 30.0  # seconds in which an error must have come
 _RERUN_LIMIT = 150.0
+# BuildKit waits 5 s for each session of a build that was lost (session/manager.go, Get), where a new build
+# meets the old one in the daemon: 10 s after a retry that was lost as well, and no stall.
+_PATIENCE = 30.0
 _ERROR = re.compile(r"[A-Z]\w*Error: ")  # a headless run says more after it
 GOOD = ("proven", "typed error", "killed")
 
@@ -94,7 +97,7 @@ def _started(world: World, number: int, step: str, scene: Scene, *, again: bool 
     if scene.headless:
         return world.start_headless(step, number, resume=again)
     if again:
-        return world.start(step, number, **scene.overrides_after)
+        return world.start(step, number, **{"stall_timeout": _PATIENCE, **scene.overrides_after})
     return world.start(step, number, scene.preload, **scene.overrides)
 
 
