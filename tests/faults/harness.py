@@ -122,7 +122,7 @@ def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: 
 def _slow_uploads(world: World) -> None:
     """So that there is a middle to strike in: a push of these small images takes 40 ms."""
     with world.admin as admin:
-        admin.add_fault("latency", milliseconds=400, method="PUT", path=UPLOADS)
+        admin.add_fault("latency", milliseconds=400, path=UPLOADS)
 
 
 def _begins(step: str, phase: str, entry: dict[str, Any]) -> bool:

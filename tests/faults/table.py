@@ -17,7 +17,7 @@ from scenes import SCENES
 from world import UPLOADS, World
 
 _COMPONENTS = ("apiserver", "etcd", "containerd", "kubelet", "registry", "distribution", "buildkitd")
-_PROGRAMS = {"kubectl": ("fetch_buildctl", "test_push"), "buildctl": ("fetch_buildctl", "test_push")}
+_PROGRAMS, _PROGRAM_STEPS = ("kubectl", "buildctl"), ("fetch_buildctl", "test_push")
 _REGISTRY_STEPS = ("configure_auth", "test_push")
 
 
@@ -40,11 +40,14 @@ def _to_component(component: str, number: signal.Signals) -> Fault:
     return Fault(f"{number.name} {component}", strike, steps, (*PHASES, *MIDDLES))
 
 
-def _to_program(program: str, number: signal.Signals) -> Fault:
+def _to_program(program: str, number: signal.Signals, step: str) -> Fault:
+    """The verification of a push is our own: there both programs have ended."""
+
     def strike(world: World, case: int, _scene: Scene) -> bool:
         return _signal(world.children(case, program), number)
 
-    return Fault(f"{number.name} {program}", strike, _PROGRAMS[program], (*PHASES, *MIDDLES))
+    phases = PHASES if step == "fetch_buildctl" else ("check", "apply", *MIDDLES)
+    return Fault(f"{number.name} {program}", strike, (step,), phases)
 
 
 def _runner(_world: World, _case: int, scene: Scene) -> bool:
@@ -91,7 +94,12 @@ def _met(world: World, scene: Scene) -> bool:
 
 FAULTS: tuple[Fault, ...] = (
     *(_to_component(c, s) for c in _COMPONENTS for s in (signal.SIGKILL, signal.SIGSTOP)),
-    *(_to_program(p, s) for p in _PROGRAMS for s in (signal.SIGKILL, signal.SIGSTOP)),
+    *(
+        _to_program(p, s, t)
+        for p in _PROGRAMS
+        for s in (signal.SIGKILL, signal.SIGSTOP)
+        for t in _PROGRAM_STEPS
+    ),
     Fault("SIGKILL the runbook itself", _runner, STEPS, (*PHASES, *MIDDLES)),
     Fault(
         "pod deleted by force",
