@@ -39,6 +39,7 @@ _RBAC = re.compile(
 _CONFLICT = re.compile(r'conflicts? with "(?P<manager>[^"]+)"')
 _NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
 _UNKNOWN_TO_KUBELET = "pod does not exist"  # kubelet, pkg/kubelet/server/server.go
+_NO_CONTAINER = re.compile(r"container not found \(")  # kubelet_pods.go, answered with 500
 _HANDSHAKE = re.compile(r"Handshake status (?P<code>\d{3})")
 _ROLE_REMEDY = (
     "have an administrator apply manifests/role.runbook.yaml in this namespace (to build only:"
@@ -120,14 +121,16 @@ def of_answer(error: ApiException, server: str, where: str) -> ClusterError:
             where=server,
             remedy="the token may have expired: log in again, or write the kubeconfig anew",
         )
-    if code == 403:
-        return _forbidden(message, where)
-    if code == 404:
-        return _not_found(message, where)
-    if code == 409:
-        return _conflict(message, where)
-    if code == 422:
-        return _invalid(message, where)
+    by_code = {403: _forbidden, 404: _not_found, 409: _conflict, 422: _invalid}
+    if code in by_code:
+        return by_code[code](message, where)
+    if _NO_CONTAINER.match(message):
+        return PodNotReadyError(
+            "its container does not run now: it has ended, and may just begin anew",
+            where=where,
+            remedy="wait some seconds and run it again; if it stays so, notebook 01 says why",
+            notebook=INSTALL,
+        )
     if code == 501:
         return ClusterError(
             "the node answers 501 Not Implemented: OKE virtual nodes know neither exec nor port-forward",

@@ -21,7 +21,7 @@ from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError
 from runbook_lib.settings import Settings
 
 _HANDSHAKE = 20.0  # seconds; a silent API server or kubelet shall be an error within half a minute
-_KUBELET = 10.0  # seconds in which a kubelet that was started anew knows its Pods again
+_ANEW = 10.0  # seconds in which a kubelet knows its Pods again, or a container is begun again
 _SLICE = 0.5  # seconds between looks at the clock while a command is silent
 
 
@@ -126,8 +126,8 @@ def exec_in_pod(
 
 
 def _connected(cluster: Cluster, where: str, connect: Callable[[], WSClient]) -> WSClient:
-    """The session; a kubelet that has just started gets some seconds to find the Pods that it had."""
-    deadline = time.monotonic() + _KUBELET
+    """The session; a kubelet or a container that has just begun anew gets some seconds to be there."""
+    deadline = time.monotonic() + _ANEW
     while True:
         try:
             with explained(cluster.server, where):

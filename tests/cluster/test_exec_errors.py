@@ -28,6 +28,14 @@ def test_a_kubelet_that_has_just_started_is_no_missing_pod() -> None:
     assert "wait some seconds" in caught.value.remedy
 
 
+def test_a_container_that_has_just_ended_is_no_fault_of_the_api_server() -> None:
+    with (
+        pytest.raises(errors.PodNotReadyError, match="its container does not run now"),
+        explained("https://server", "Pod ns/buildkitd"),
+    ):
+        raise refused(500, 'container not found ("buildkitd")')
+
+
 def test_a_missing_object_is_in_the_error_tree() -> None:
     with (
         pytest.raises(errors.ObjectMissingError, match="it is not there"),
@@ -41,7 +49,8 @@ CLUSTER = cast("Cluster", SimpleNamespace(server="https://server", timeout=5.0))
 
 def test_a_kubelet_that_has_just_started_gets_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pods, "_SLICE", 0.01)
-    answers: list[Any] = [refused(404, "pod does not exist"), refused(404, "pod does not exist"), "session"]
+    gone = refused(500, 'container not found ("buildkitd")')
+    answers: list[Any] = [refused(404, "pod does not exist"), gone, gone, "session"]
 
     def connect() -> Any:  # noqa: ANN401
         answer = answers.pop(0)
@@ -50,7 +59,7 @@ def test_a_kubelet_that_has_just_started_gets_some_seconds(monkeypatch: pytest.M
         return answer
 
     assert cast("str", pods._connected(CLUSTER, "Pod ns/buildkitd", connect)) == "session"
-    monkeypatch.setattr(pods, "_KUBELET", 0.0)
+    monkeypatch.setattr(pods, "_ANEW", 0.0)
     answers[:] = [refused(404, "pod does not exist")] * 3
     with pytest.raises(errors.PodNotReadyError, match="kubelet has just started"):
         pods._connected(CLUSTER, "Pod ns/buildkitd", connect)
