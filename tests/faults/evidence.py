@@ -30,8 +30,7 @@ def builder_answers(world: World) -> bool:
     if not containers or not all(c["ready"] for c in containers):
         return False
     name = containers[0]["containerID"].partition("//")[2]
-    running = world.daemons("buildkitd")
-    if not running or not all(name in _cgroup(p.pid) for p in running):
+    if not any(name in _cgroup(p.pid) for p in world.daemons("buildkitd")):  # there may be other builders
         return False
     asked = ("-n", world.namespace, "exec", "buildkitd", "--", "buildctl", "debug", "workers")
     return world.kubectl(*asked, check=False).returncode == 0
