@@ -6,20 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 from dripping import WAYS, dripping
-from serving import serving
+from serving import Reply, Replying, serving
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.errors import ClusterUnreachableError
 from runbook_lib.settings_sources import load
 
-Answer = tuple[int, dict[str, str], bytes]
 CALLS: dict[str, Callable[[Cluster], object]] = {
     "version": lambda cluster: cluster.version(),
     "secret": lambda cluster: cluster.read_secret("ns", "name", "key"),
@@ -44,26 +43,13 @@ def bound(host: str, folder: Path, timeout: float = 5.0) -> Cluster:
 
 
 @contextmanager
-def server(*answers: Answer) -> Iterator[str]:
+def server(*answers: Reply) -> Iterator[str]:
     """host:port of one that gives these answers in turn, and the last one from then on."""
     left = list(answers)
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_one_request(self) -> None:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline or not self.parse_request():
-                self.close_connection = True
-                return
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, headers, body = left.pop(0) if len(left) > 1 else left[0]
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
+    class Handler(Replying):
+        def reply(self) -> Reply:
+            return left.pop(0) if len(left) > 1 else left[0]
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True

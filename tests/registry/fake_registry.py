@@ -5,17 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
-from serving import serving
-
-Reply = tuple[int, Mapping[str, str], bytes]
-"""Status, headers, body. A Date of its own replaces the server's."""
+from serving import Reply, Replying, serving
 
 
 @dataclass
@@ -34,25 +31,10 @@ def fake_registry(folder: Path, reply: Callable[[Fake, str, str], Reply]) -> Ite
     authority = trustme.CA()
     authority.cert_pem.write_to_path(fake.ca)
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_one_request(self) -> None:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline or not self.parse_request():
-                self.close_connection = True
-                return
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    class Handler(Replying):
+        def reply(self) -> Reply:
             fake.seen.append((self.command, self.path, self.headers.get("Authorization", "")))
-            status, headers, body = reply(fake, self.command, self.path)
-            self.send_response_only(status)
-            for name, value in {"Date": self.date_time_string(), **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
+            return reply(fake, self.command, self.path)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -12,6 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
+from serving import Reply
 
 from runbook_lib.credentials import SecretValue
 from runbook_lib.findings import Finding, Status
@@ -26,7 +27,7 @@ from runbook_lib.registry.user_names import MOST, candidates, try_candidates
 from sandbox.double.lab import FEDERATED, NAMESPACE, OWNER, Lab
 
 from .conftest import MakeClient
-from .fake_registry import Fake, Reply, fake_registry
+from .fake_registry import Fake, fake_registry
 
 HOST = "ocir.us-ashburn-1.oci.oraclecloud.com"
 GOOD = Login("axyz123/oracleidentitycloudservice/jdoe", SecretValue("Go0d)to<ken;of(test"))

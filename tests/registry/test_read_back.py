@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from serving import Reply
 
 from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import (
@@ -28,7 +29,7 @@ from runbook_lib.registry.reference import Reference
 from runbook_lib.settings_sources import load
 from runbook_lib.steps import test_push
 
-from .fake_registry import Fake, Reply, fake_registry
+from .fake_registry import Fake, fake_registry
 
 HOST = "reg.example"
 
