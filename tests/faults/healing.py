@@ -38,7 +38,7 @@ def heal(world: World, upto: str, **overrides: Any) -> list[str]:  # noqa: ANN40
         _wait_for_builder(world)
         with world.admin as admin:
             admin.reset()
-    registry = str(world.parameters(0, **overrides)["registry"])
+    registry = world.registry(overrides)
     for step in STEPS[: STEPS.index(upto)]:
         if step == "configure_auth" and upto == "fetch_buildctl":
             continue

@@ -134,6 +134,10 @@ class World:
         values |= {"repository": "sandboxns/faults/hello", "tags": [f"n{number}"]}
         return values | {"run_dir": str(self.run_dir(number))} | overrides
 
+    def registry(self, overrides: dict[str, Any]) -> str:
+        """host[:port] that a case with these overrides pushes to."""
+        return str(self.parameters(_BASE, **overrides)["registry"])
+
     def run_dir(self, number: int) -> Path:
         return self.folder / "runs" / f"{number:05d}"
 
