@@ -1,6 +1,7 @@
 """The document of the faults, from the results file: `python tests/faults/report.py [--results FILE]`.
 
-Every record is counted, of whatever code state; the states are named. What was never run is said to be so.
+Records of every code state are counted, and the states are named. The tables show what was judged by every
+look that the harness has today; what was judged before is summed up apart. What was never run is said so.
 A round takes most of an hour, and machines come and go: the records stand packed beside the document, and
 what a machine's results file holds is added to them.
 """
@@ -72,9 +73,12 @@ def document(records: list[Record]) -> str:
         kinds[record["kind"]].append(record)
     known = {(step, phase, fault.name) for step, phase, fault in struck_cases()}
     found = kinds.pop("case", [])
-    cases = [c for c in found if _key(c) in known]
-    parts = [_HEAD, _origin(records), _totals(cases, len(found) - len(cases), kinds["leaks"]), _table(cases)]
-    parts += [_missed(cases, known), _bad(cases), _bad_input(), _soak(kinds.pop("soak", []))]
+    ours = [c for c in found if _key(c) in known]
+    cases = [c for c in ours if c.get("looks") == LOOKS]
+    before = [c for c in ours if c.get("looks") != LOOKS]
+    parts = [_HEAD, _origin(records), _totals(cases, len(found) - len(ours), kinds["leaks"])]
+    parts += [_before(before), _missed(cases, known), _bad(cases), _table(cases), _bad_input()]
+    parts += [_soak(kinds.pop("soak", []))]
     parts += [_sums(kind, found) for kind, found in sorted(kinds.items()) if found]
     return "\n".join(p for p in parts if p).rstrip() + "\n"
 
@@ -97,18 +101,28 @@ def _key(case: Record) -> tuple[str, str, str]:
 
 
 def _totals(cases: list[Record], left_out: int, leaks: list[Record]) -> str:
+    rows = {
+        **_judged(cases),
+        "places in processes and in the sandbox's logs with the secret": sum(r["found"] for r in leaks),
+        "records left out, of cases that the table no longer has": left_out,
+    }
+    return _rows("Totals", ("what", "count"), rows.items())
+
+
+def _before(cases: list[Record]) -> str:
+    """What an older harness judged, which did not look as closely: counted, and no proof."""
+    title = "Judged by the harness of before, which looked less closely"
+    return _rows(title, ("what", "count"), _judged(cases).items()) if cases else ""
+
+
+def _judged(cases: list[Record]) -> dict[str, Any]:
     rounds = Counter(map(_key, cases))
     outcomes = Counter(c["outcome"].partition(" (")[0] for c in cases)
     least, most = (min(rounds.values()), max(rounds.values())) if rounds else (0, 0)
-    looked = Counter(_key(c) for c in cases if c.get("looks") == LOOKS)
-    all_looks = [looked[key] for key in rounds]
-    rows = {
+    return {
         "different cases": len(rounds),
         "cases run": len(cases),
         "rounds of each case, least and most": f"{least}, {most}",
-        "of them judged by every look that the harness has today": sum(all_looks),
-        "rounds judged so, least and most": f"{min(all_looks, default=0)}, {max(all_looks, default=0)}",
-        "records left out, of cases that the table no longer has": left_out,
         "of them struck while the step was in that phase": sum(c["struck"] for c in cases),
         "ended in verified success": outcomes["proven"],
         "ended in one typed error": outcomes["typed error"],
@@ -120,11 +134,9 @@ def _totals(cases: list[Record], left_out: int, leaks: list[Record]) -> str:
         "reruns that were not proven": sum(c["rerun"] != "proven" for c in cases),
         "with a process or a file left behind": sum(bool(c["left"]) for c in cases),
         "with the secret where it does not belong": sum(bool(c.get("leaked")) for c in cases),
-        "places in processes and in the sandbox's logs with the secret": sum(r["found"] for r in leaks),
         "where a step before had to be mended more than once": sum(bool(c.get("healing")) for c in cases),
         "where the sandbox itself could not be mended": outcomes["harness"],
     }
-    return _rows("Totals", ("what", "count"), rows.items())
 
 
 def _table(cases: list[Record]) -> str:

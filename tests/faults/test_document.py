@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness import LOOKS
 from report import added_up, document, pack, read
 
 CASE: dict[str, Any] = {
     "kind": "case", "time": "2026-01-01T00:00:00+00:00", "machine": "2 cores, Linux 6", "commit": "aaa",
     "step": "test_push", "phase": "apply", "fault": "SIGKILL etcd", "outcome": "typed error", "said": "",
     "struck": True, "seconds": 5.0, "rerun": "proven", "left": [], "leaked": [], "good": True,
+    "looks": LOOKS,
 }  # fmt: skip
 
 
@@ -57,6 +59,17 @@ def test_cases_that_the_table_no_longer_has_are_left_out_and_counted() -> None:
     text = document([CASE, {**CASE, "fault": "a fault that never struck"}])
     assert "| cases run | 1 |" in text
     assert "| records left out, of cases that the table no longer has | 1 |" in text
+
+
+def test_what_an_older_harness_judged_is_summed_up_apart() -> None:
+    old = {**CASE, "looks": LOOKS - 1, "outcome": "hang", "good": False}
+    text = document([CASE, old, {**old, "struck": False}])
+    totals, before = text.split("## Judged by the harness of before")
+    assert "| cases run | 1 |" in totals
+    assert "| hangs | 0 |" in totals
+    assert "| cases run | 2 |" in before
+    assert "| hangs | 2 |" in before
+    assert "| SIGKILL etcd |  |  |  | 1 typed error; 5.0 s |" in text
 
 
 def test_what_was_never_run_or_never_struck_is_named() -> None:
