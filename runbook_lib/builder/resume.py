@@ -17,7 +17,9 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from runbook_lib.builder.build import BuildRequest, BuildResult, build, cancelled
+from runbook_lib.builder.build import build
+from runbook_lib.builder.build_clock import cancelled
+from runbook_lib.builder.build_request import BuildRequest, BuildResult
 from runbook_lib.builder.buildctl import Builder
 from runbook_lib.errors import BuilderError, ConnectionLostError
 from runbook_lib.progress import Event, Sink

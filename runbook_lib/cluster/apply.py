@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook_lib.cluster import diff, objects
-from runbook_lib.cluster.api_errors import INSTALL
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import FIELD_MANAGER, Cluster
 from runbook_lib.cluster.drift import Difference, differences, unchangeable
+from runbook_lib.cluster.gone import wait_gone
 from runbook_lib.cluster.labels import is_ours
 from runbook_lib.cluster.manifest import load
 from runbook_lib.cluster.objects import Json
-from runbook_lib.cluster.waits import wait_gone
 from runbook_lib.errors import (
     ApplyRefusedError,
     ClusterError,

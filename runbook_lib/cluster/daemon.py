@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.api_errors import INSTALL
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.pods import ExecResult, exec_in_pod
 from runbook_lib.errors import PodNotReadyError

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runbook_lib.cluster.api_errors import INSTALL
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.objects import Json
 from runbook_lib.cluster.signals import Signal
 from runbook_lib.findings import Finding, Status

@@ -14,7 +14,8 @@ from websocket import ABNF, WebSocketException, WebSocketTimeoutException
 
 from runbook_lib.bounded import bounded
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.api_errors import INSTALL, explained
+from runbook_lib.cluster.api_errors import explained
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import CONTAINER, selector
 from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError

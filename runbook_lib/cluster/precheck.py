@@ -8,7 +8,7 @@ from collections.abc import Callable
 from kubernetes.utils.quantity import parse_quantity
 
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.api_errors import INSTALL
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import is_virtual
 from runbook_lib.cluster.permissions import NAMESPACE_PERMISSIONS, is_allowed, missing, needed, role_of

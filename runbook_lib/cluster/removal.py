@@ -7,10 +7,10 @@ from typing import get_args
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.gone import wait_gone
 from runbook_lib.cluster.labels import is_ours, selector
 from runbook_lib.cluster.manifest import config_name, probe_name
 from runbook_lib.cluster.run_image import run_name
-from runbook_lib.cluster.waits import wait_gone
 from runbook_lib.errors import PermissionMissingError
 from runbook_lib.plan import Action, Change
 from runbook_lib.progress import Sink

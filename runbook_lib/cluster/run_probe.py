@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from runbook_lib.cluster import objects, removal
-from runbook_lib.cluster.api_errors import INSTALL
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.bring_up import bring_up
 from runbook_lib.cluster.manifest import probe_name

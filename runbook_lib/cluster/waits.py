@@ -7,10 +7,10 @@ import threading
 import time
 
 from runbook_lib.cluster import objects, signals
-from runbook_lib.cluster.api_errors import INSTALL, explained
+from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import Diagnosis, diagnose
-from runbook_lib.cluster.labels import CONTAINER
+from runbook_lib.cluster.last_words import last_words
 from runbook_lib.cluster.objects import Json
 from runbook_lib.cluster.pods import candidates, is_ready
 from runbook_lib.cluster.watcher import Watcher
@@ -195,49 +195,3 @@ def why_not_ready(cluster: Cluster, settings: Settings) -> list[Finding]:
     found = [d.finding for d in state.causes(pod)]
     message, remedy = f"it is not Ready ({state.line}), and nothing says why yet", "wait, and check again"
     return found or [Finding(Status.FAIL, "builder", message, "", remedy, INSTALL)]
-
-
-def last_words(cluster: Cluster, pod: str, lines: int = 8, *, running: bool = False) -> str:
-    """The last log lines of the container that ended, else of the one that runs; "(no log)" without any.
-
-    With `running` those of the one that runs come first: what an earlier one said is past.
-    """
-    for previous in (False, True) if running else (True, False):
-        try:
-            with explained(cluster.server, f"log of {pod}"):
-                text = cluster.core.read_namespaced_pod_log(
-                    pod, cluster.namespace, container=CONTAINER, tail_lines=lines, limit_bytes=8000,
-                    previous=previous, _request_timeout=cluster.request_timeout,
-                )  # fmt: skip
-        except PermissionMissingError as e:
-            return f"(the log cannot be read: {e.what})"
-        except ClusterError:
-            continue
-        if text:
-            return str(text).strip()
-    return "(no log)"
-
-
-def wait_gone(cluster: Cluster, kind: str, name: str, uid: str, timeout: float, sink: Sink) -> None:
-    """Wait until the object with this uid is gone (a newer namesake counts as gone).
-
-    Raises:
-        ClusterWaitError: it is still there after `timeout` seconds.
-    """
-    where = objects.subject(cluster, kind, name)
-    begun = time.monotonic()
-    pause = 0.1
-    while True:
-        live = objects.read(cluster, kind, name)
-        if live is None or live["metadata"]["uid"] != uid:
-            sink(Event(where, f"{where}: gone after {time.monotonic() - begun:.1f} s", done=True))
-            return
-        if time.monotonic() - begun > timeout:
-            held = ", ".join(live["metadata"].get("finalizers") or []) or "its node does not confirm"
-            raise ClusterWaitError(
-                f"it is still being deleted after {timeout:.0f} s ({held})",
-                where=where,
-                remedy="look at the node, or raise ready_timeout",
-            )
-        time.sleep(pause)
-        pause = min(1.0, pause * 1.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook_lib.errors import RunError
-from runbook_lib.run.folder import write_atomically
+from runbook_lib.run.files import write_atomically
 from runbook_lib.settings import fields_of
 from runbook_lib.settings_sources import default_of
 from runbook_lib.steps.catalog import CATALOG, StepEntry

@@ -17,7 +17,8 @@ from runbook_lib.errors import ResumeError, RunbookError, SettingsError
 from runbook_lib.journal import FILE_NAME
 from runbook_lib.redaction import redact
 from runbook_lib.run import cells, options, report
-from runbook_lib.run.folder import RunFolder, absolute, runs_dir
+from runbook_lib.run.files import absolute
+from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.planning import print_plans
 from runbook_lib.run.report import summary
 from runbook_lib.run.resume import stored_run

@@ -11,7 +11,7 @@ from runbook_lib.errors import RunError, StepFailedError
 from runbook_lib.journal import Journal
 from runbook_lib.redaction import redact
 from runbook_lib.registry.logins import learn_logins
-from runbook_lib.run.folder import write_atomically
+from runbook_lib.run.files import write_atomically
 from runbook_lib.settings import Settings
 from runbook_lib.steps.catalog import StepEntry
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from runbook_lib.errors import ResumeError, RunError
 from runbook_lib.journal import Journal
+from runbook_lib.run.files import absolute, write_atomically
 from runbook_lib.settings import Settings
 from runbook_lib.steps.contract import REPOSITORY_ROOT
 
@@ -40,20 +39,6 @@ def runs_dir(settings: Settings) -> Path:
         RunError: the parameter names no path (such as the home of a user that does not exist).
     """
     return absolute(settings.run_dir) if settings.run_dir else REPOSITORY_ROOT / "runs"
-
-
-def absolute(text: str) -> Path:
-    """The path that a person wrote, `~` and links followed.
-
-    Raises:
-        RunError: there is no such home folder, or the links lead in a circle.
-    """
-    try:
-        return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as e:
-        raise RunError(
-            f"it is no path that can be followed: {e}", where=text, remedy="write the path out"
-        ) from e
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,31 +162,6 @@ class RunFolder:
             "versions": {"python": platform.python_version(), **_versions()},
         }
         write_atomically(self.path / MANIFEST, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step, mode 0600: a reader sees the old file or the new one.
-
-    Raises:
-        RunError: it cannot be written; the old file is as it was.
-    """
-    temporary = ""
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException as e:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if not isinstance(e, OSError):
-            raise
-        raise RunError(
-            f"it cannot be written: {e.strerror}",
-            where=str(path),
-            remedy="make room and the folder writable, or give another in the parameter run_dir",
-        ) from e
 
 
 def _candidates(path: Path) -> list[Path]:

@@ -9,7 +9,8 @@ import jinja2
 
 from runbook_lib.redaction import redact
 from runbook_lib.run import story
-from runbook_lib.run.folder import REPORT, RunFolder, write_atomically
+from runbook_lib.run.files import write_atomically
+from runbook_lib.run.folder import REPORT, RunFolder
 
 _MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "blocked": "⏸", "skip": "–"}
 # What no check of this project can prove: said in every report, so that nobody reads more into it.

@@ -9,8 +9,9 @@ import humanize
 
 from runbook_lib.cluster import daemon, objects, precheck
 from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.last_words import last_words
 from runbook_lib.cluster.pods import candidates, is_ready
-from runbook_lib.cluster.waits import last_words, why_not_ready
+from runbook_lib.cluster.waits import why_not_ready
 from runbook_lib.findings import Finding, Status
 from runbook_lib.redaction import redact
 from runbook_lib.settings import Settings

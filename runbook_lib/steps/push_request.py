@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook_lib.builder.build import BuildRequest
+from runbook_lib.builder.build_request import BuildRequest
 from runbook_lib.builder.cache_guard import CacheOption, guard, local_options
 from runbook_lib.errors import BuildFailedError, InvalidParameterError
 from runbook_lib.findings import Findings

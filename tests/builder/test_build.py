@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runbook_lib.builder.build import BuildRequest, BuildResult, build
+from runbook_lib.builder.build import build
+from runbook_lib.builder.build_request import BuildRequest, BuildResult
 from runbook_lib.builder.buildctl import Builder
 from runbook_lib.builder.process import run
 from runbook_lib.errors import (

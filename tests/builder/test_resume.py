@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbook_lib.builder import resume
-from runbook_lib.builder.build import BuildRequest, BuildResult
+from runbook_lib.builder.build_request import BuildRequest, BuildResult
 from runbook_lib.builder.buildctl import Builder
 from runbook_lib.builder.resume import build_or_resume
 from runbook_lib.errors import BuildFailedError, BuildTimeoutError, ConnectionLostError

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from runbook_lib.cluster import api_errors, precheck
+from runbook_lib.cluster import api_refusals, precheck
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.permissions import needed
 from runbook_lib.findings import Status
@@ -43,5 +43,5 @@ def test_the_remedy_for_a_missing_permission_serves_a_person_too(
 
 
 def test_the_remedy_of_a_refusal_does_the_same() -> None:
-    assert "rolebinding" in api_errors._ROLE_REMEDY
-    assert "--user=" in api_errors._ROLE_REMEDY
+    assert "rolebinding" in api_refusals._ROLE_REMEDY
+    assert "--user=" in api_refusals._ROLE_REMEDY

@@ -14,7 +14,8 @@ from runbook_lib.builder.cache_guard import set_aside_broken
 from runbook_lib.builder.store import Store
 from runbook_lib.errors import BinaryError, BuilderError, JournalError, ResumeError, RunError
 from runbook_lib.run import cli, failure, report, runner
-from runbook_lib.run.folder import MANIFEST, RunFolder, absolute, write_atomically
+from runbook_lib.run.files import absolute, write_atomically
+from runbook_lib.run.folder import MANIFEST, RunFolder
 from runbook_lib.run.runner import Run
 from runbook_lib.run.watch import Tail
 from runbook_lib.settings_sources import load
