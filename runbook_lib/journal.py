@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -70,13 +71,16 @@ class Journal:
                 return
         except FileNotFoundError:
             return
-        entries = [e for e in self.entries() if e.kind != "event"]
-        last = {name: e for e in entries if e.kind == "fact" for name in e.data}
-        facts = [replace(e, data={name: e.data[name]}) for name, e in last.items()]
-        newest = [e for e in entries if e.kind != "fact"][-_KEPT:]
+        facts: dict[str, Entry] = {}
+        newest: deque[Entry] = deque(maxlen=_KEPT)  # a page's memory would keep what all of them took
+        for entry in self.entries():
+            if entry.kind == "fact":
+                facts |= {name: replace(entry, data={name: value}) for name, value in entry.data.items()}
+            elif entry.kind != "event":
+                newest.append(entry)
         with self._explained():
             self.path.replace(self.path.with_name(SET_ASIDE))
-        lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*facts, *newest]]
+        lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*facts.values(), *newest]]
         self._append("".join(lines))
 
     def _append(self, text: str) -> None:
