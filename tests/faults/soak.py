@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other 
 from evidence import is_served
 from healing import heal
 from run import RESULTS, commit_of, keep
+from runner import Running
 from soak_bounds import judged
 from world import World
 
@@ -34,6 +36,7 @@ from sandbox.cluster.processes import find_daemons
 
 _STEPS = "install_pod,configure_auth,fetch_buildctl,test_push"
 _RUN_LIMIT = 300.0
+_BUILD_LIMIT = 300.0  # of one build among many; its step looks at the registry before and after
 
 
 @dataclass(frozen=True)
@@ -167,19 +170,40 @@ def builds(world: World, count: int) -> dict[str, Any]:
     begun = time.monotonic()
     for number in numbers:
         world.begin(number)
-    limits = {"build_timeout": 300.0, "stall_timeout": 120.0, "request_timeout": 60.0}
+    limits = {"build_timeout": _BUILD_LIMIT, "stall_timeout": 120.0, "request_timeout": 60.0}
     started = {n: world.start_apart("test_push", n, **limits) for n in numbers}
-    codes = Counter(p.wait(_RUN_LIMIT) for p in started.values())
+    codes = Counter(_ended(p, begun + 2 * _BUILD_LIMIT) for p in started.values())
     served = sum(is_served(world, n) for n in numbers)
     said = Counter(world.output(n).read_text().strip()[-160:] for n in numbers if started[n].poll())
     return {
         "builds_at_once": count,
         "builds_proven": codes[0],
+        "builds_hung": codes[None],
         "builds_served": served,
         "builds_seconds": round(time.monotonic() - begun, 1),
         "builds_said": said.most_common(1)[0][0] if said else "",
         "builds_processes_left": sum(len(world.marked(n)) for n in numbers),
     }
+
+
+def _ended(process: Running, deadline: float) -> int | None:
+    """The exit code; None for one that has not ended by `deadline` (monotonic), and is killed."""
+    try:
+        return process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+        return None
+
+
+def _parts(world: World, options: argparse.Namespace) -> Iterator[Callable[[], dict[str, Any]]]:
+    if options.runs:
+        yield lambda: runs(world, options.runs, options.keep_runs)
+    if options.page:
+        yield lambda: page(world, options.page)
+    if options.builds:
+        heal(world, upto="test_push")
+        yield lambda: builds(world, options.builds)
 
 
 def main() -> int:
@@ -194,17 +218,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         world = World(options.instance, Path(folder))
         world.prepare()
+        found: dict[str, Any] = {}
         try:
-            found = runs(world, options.runs, options.keep_runs) if options.runs else {}
-            if options.page:
-                found |= page(world, options.page)
-            if options.builds:
-                heal(world, upto="test_push")
-                found |= builds(world, options.builds)
+            for part in _parts(world, options):
+                seen = part()
+                keep(options.results, commit_of(), {"kind": "soak", **seen})  # what comes later may fail
+                found |= seen
         finally:
             world.close()
             world.reset()
-    keep(options.results, commit_of(), {"kind": "soak", **found})
     print("\n".join(f"{name:32} {value}" for name, value in found.items()))
     bounds = judged(found)
     for what, value, most, held in bounds:

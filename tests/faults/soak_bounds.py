@@ -34,6 +34,7 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Record], float], float], ...] = (
     ("threads the page gained", "page_rounds", lambda r: _gained(r["page_threads_early_late"]), 0),
     ("builds at once not proven", "builds_at_once", lambda r: r["builds_at_once"] - r["builds_proven"], 0),
     ("builds at once not served", "builds_at_once", lambda r: r["builds_at_once"] - r["builds_served"], 0),
+    ("builds at once that hung", "builds_at_once", lambda r: r.get("builds_hung", 0), 0),
     ("processes of theirs left", "builds_at_once", lambda r: r["builds_processes_left"], 0),
     (
         "builder's cache above BuildKit's own limit, MB", "cache_limit",
