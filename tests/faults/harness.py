@@ -140,7 +140,7 @@ def _phase_begins(world: World, number: int, step: str, phase: str, process: Run
                 seen[journal] = seen.get(journal, 0) + sum(map(len, lines))
             if any(_begins(step, phase, json.loads(line)) for line in lines):
                 return True
-        time.sleep(0.005)
+        time.sleep(0.01)
     return False
 
 

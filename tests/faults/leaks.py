@@ -11,7 +11,7 @@ from world import World
 from runbook_lib.registry.safe_file import TEMPORARY_SUFFIX
 
 _BELONGS = (Path("docker_config/config.json"), Path("docker_config/config.json.buildkit-runbook.bak"))
-_LOOK = 0.3  # seconds between two looks at all processes
+_LOOK = 0.5  # seconds between two looks at all processes
 
 
 def leaks_in_files(world: World, number: int) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from harness import LOOKS
 from report import added_up, document, pack, read
+from run import Case, fewest_first
+from table import cases
 
 CASE: dict[str, Any] = {
     "kind": "case", "time": "2026-01-01T00:00:00+00:00", "machine": "2 cores, Linux 6", "commit": "aaa",
@@ -90,3 +92,23 @@ def test_a_bound_that_is_not_held_is_marked() -> None:
     assert "| memory that the page gains, % an hour | 0.4 | 1 | yes |" in text
     assert "| builds at once not proven | 0 | 0 | yes |" in text
     assert "runs that failed" not in text
+
+
+def test_a_round_begins_with_the_cases_that_were_judged_least(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    chosen = cases()[:4]
+    assert fewest_first(chosen, path) == chosen
+    often, once = chosen[0], chosen[2]
+    told = [
+        _told(often),
+        _told(often),
+        _told(once),
+        {**_told(chosen[3]), "looks": LOOKS - 1},
+        {"kind": "soak"},
+    ]
+    path.write_text("".join(json.dumps(r) + "\n" for r in told))
+    assert fewest_first(chosen, path) == [chosen[1], chosen[3], once, often]
+
+
+def _told(case: Case) -> dict[str, Any]:
+    return {**CASE, "step": case[0], "phase": case[1], "fault": case[2].name}
