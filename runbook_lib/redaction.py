@@ -92,7 +92,7 @@ def _whole_word(text: str, start: int, end: int, done: int) -> tuple[int, int]:
     return first, last + len(text[last : last + 2]) - len(text[last : last + 2].lstrip("="))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_PASSING)  # more would be kept of tokens that are forgotten
 def _forms(token: str) -> tuple[str, ...]:
     """The usual encodings of a passing token, which is made of plain characters; longest first."""
     raw = token.encode()
