@@ -82,7 +82,7 @@ def _of_registry(name: str, kind: str, phases: tuple[str, ...] = PHASES, **actio
             scene.tool = admin.add_fault(kind, **action)
         return True
 
-    steps = ("test_push",) if action.get("path") == UPLOADS else _REGISTRY_STEPS
+    steps = ("test_push",) if "path" in action else _REGISTRY_STEPS  # no other step asks for what lies there
     return Fault(name, strike, steps, phases, hit=_met)
 
 
