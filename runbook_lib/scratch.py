@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 PREFIX = "buildkit-runbook-"
 _LOCK = ".lock"
+_MAKING = ".lock.new"
 _YOUNG = 60.0  # seconds in which a folder without a lock may still be one that is being made
 
 
@@ -26,11 +27,12 @@ def scratch_folder() -> Iterator[Path]:
         OSError: it cannot be made.
     """
     sweep()
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
-        FileLock(Path(folder) / _LOCK),
-    ):
-        yield Path(folder)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with FileLock(folder / _MAKING):
+            # Under its name it is never seen unlocked, but by one who may take the folder away.
+            (folder / _MAKING).rename(folder / _LOCK)
+            yield folder
 
 
 def sweep() -> None:

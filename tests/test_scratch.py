@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,17 @@ def test_the_folder_of_a_living_process_and_a_young_one_stay(temporary: Path) ->
     os.utime(young, (0, 0))
     sweep()
     assert not young.exists()
+
+
+def test_no_folder_is_swept_while_it_is_being_made(temporary: Path) -> None:
+    def make_many(_number: int) -> int:
+        made = 0
+        for _ in range(100):
+            with scratch_folder() as folder:
+                (folder / "file").write_text("x")
+                made += 1
+        return made
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(make_many, range(8))) == [100] * 8
+    assert list(temporary.iterdir()) == []
