@@ -13,7 +13,7 @@ demo: sandbox-up
 
 # A file stays on one worker; in the order of their names, for the browser's long ones come first then.
 test: $(STAMP) lint browser programs
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
