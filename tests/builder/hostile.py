@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import trustme
 from serving import serving
 
+_BOMB = gzip.compress(bytes(20_000_000))  # made before the clock of a download runs
+
 
 class Hostile(ThreadingHTTPServer):
     """Paths: the handler's methods (/endless, /drip, /to-http and so on); else `bodies`."""
@@ -73,9 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.05)
 
     def _bomb(self) -> None:
-        body = gzip.compress(bytes(20_000_000))
-        self._head(200, Content_Length=str(len(body)), Content_Encoding="gzip")
-        self.wfile.write(body)
+        self._head(200, Content_Length=str(len(_BOMB)), Content_Encoding="gzip")
+        self.wfile.write(_BOMB)
 
     def _longer(self) -> None:
         self._head(200, Content_Length="10")
