@@ -160,7 +160,8 @@ def page(world: World, rounds: int) -> dict[str, Any]:
     found["page_rss_percent_per_hour"] = round(slope([(o["hours"], o["rss"] / mean * 100) for o in half]), 2)
     for name in ("descriptors", "threads"):
         counts = [one[name] for one in seen]
-        found[f"page_{name}_early_late"] = [max(counts[quarter : 2 * quarter]), max(counts[-quarter:])]
+        # The fewest: a connection may end a moment after its round, and a leak raises the floor.
+        found[f"page_{name}_early_late"] = [min(counts[quarter : 2 * quarter]), min(counts[-quarter:])]
     return found
 
 
