@@ -18,20 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
 import bad_input
 from harness import LOOKS
+from records import RESULTS, Record, key, read
 from soak_bounds import judged
 from table import cases as struck_cases
 
-RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 RECORDS = DOCUMENT.with_name("faults-records.jsonl.gz")
 STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
-Record = dict[str, Any]
 _HEAD = """# Faults
 
 Made by `make report` from the results that `make faults` and `make soak` add up; no figure is by hand.
@@ -40,14 +37,6 @@ verified success or in one typed error with a remedy, within 30 s; when a rerun 
 no temporary file is left; and when the login's secret is nowhere but in docker's config.
 The kernel of the test machine has no netem: a lost segment is a pause of 200 ms, as TCP would make of it.
 """
-
-
-def read(path: Path) -> list[Record]:
-    """The records of a results file, packed or not."""
-    if not path.exists():
-        return []
-    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
-    return [{"kind": "case", **json.loads(line)} for line in text.splitlines() if line.strip()]
 
 
 def added_up(*sources: list[Record]) -> list[Record]:
@@ -73,7 +62,7 @@ def document(records: list[Record]) -> str:
         kinds[record["kind"]].append(record)
     known = {(step, phase, fault.name) for step, phase, fault in struck_cases()}
     found = kinds.pop("case", [])
-    ours = [c for c in found if _key(c) in known]
+    ours = [c for c in found if key(c) in known]
     cases = [c for c in ours if c.get("looks") == LOOKS]
     before = [c for c in ours if c.get("looks") != LOOKS]
     parts = [_HEAD, _origin(records), _totals(cases, len(found) - len(ours), kinds["leaks"])]
@@ -96,10 +85,6 @@ def _origin(records: list[Record]) -> str:
     )
 
 
-def _key(case: Record) -> tuple[str, str, str]:
-    return case["step"], case["phase"], case["fault"]
-
-
 def _totals(cases: list[Record], left_out: int, leaks: list[Record]) -> str:
     rows = {
         **_judged(cases),
@@ -116,7 +101,7 @@ def _before(cases: list[Record]) -> str:
 
 
 def _judged(cases: list[Record]) -> dict[str, Any]:
-    rounds = Counter(map(_key, cases))
+    rounds = Counter(map(key, cases))
     outcomes = Counter(c["outcome"].partition(" (")[0] for c in cases)
     least, most = (min(rounds.values()), max(rounds.values())) if rounds else (0, 0)
     return {
@@ -158,7 +143,7 @@ def _cell(cases: Iterable[Record]) -> str:
 
 def _missed(cases: list[Record], known: set[tuple[str, str, str]]) -> str:
     """Cases that were never run, or never struck: nothing is known of them."""
-    struck, run = {_key(c) for c in cases if c["struck"]}, {_key(c) for c in cases}
+    struck, run = {key(c) for c in cases if c["struck"]}, {key(c) for c in cases}
     rows = [
         (f"{s} {p}", f, "never struck" if (s, p, f) in run else "never run")
         for s, p, f in sorted(known - struck)

@@ -19,19 +19,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
 from canaries import forms_of
 from fault import STEPS, Fault
 from harness import LOOKS, Result, run_case
 from leaks import ProcessWatch, leaks_in_logs
+from records import RESULTS, key, read
 from table import cases
 from world import World
 
 Case = tuple[str, str, Fault]  # step, phase
-RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 
 
 def main() -> int:
@@ -62,9 +60,7 @@ def main() -> int:
 
 def fewest_first(chosen: list[Case], results: Path) -> list[Case]:
     """The cases in the order of how often they were judged so far: a round that is cut short is no loss."""
-    lines = results.read_text().splitlines() if results.exists() else []
-    records = [json.loads(line) for line in lines]
-    judged = Counter((r["step"], r["phase"], r["fault"]) for r in records if r.get("looks") == LOOKS)
+    judged = Counter(key(r) for r in read(results) if r.get("looks") == LOOKS)
     return sorted(chosen, key=lambda case: judged[case[0], case[1], case[2].name])
 
 

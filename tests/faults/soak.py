@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other 
 
 from evidence import is_served
 from healing import heal
-from run import RESULTS, commit_of, keep
+from records import RESULTS
+from run import commit_of, keep
 from runner import Running
 from soak_bounds import judged
 from world import World
@@ -197,14 +198,14 @@ def _ended(process: Running, deadline: float) -> int | None:
         return None
 
 
-def _parts(world: World, options: argparse.Namespace) -> Iterator[Callable[[], dict[str, Any]]]:
+def _parts(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if options.runs:
-        yield lambda: runs(world, options.runs, options.keep_runs)
+        yield runs(world, options.runs, options.keep_runs)
     if options.page:
-        yield lambda: page(world, options.page)
+        yield page(world, options.page)
     if options.builds:
         heal(world, upto="test_push")
-        yield lambda: builds(world, options.builds)
+        yield builds(world, options.builds)
 
 
 def main() -> int:
@@ -221,8 +222,7 @@ def main() -> int:
         world.prepare()
         found: dict[str, Any] = {}
         try:
-            for part in _parts(world, options):
-                seen = part()
+            for seen in _parts(world, options):
                 keep(options.results, commit_of(), {"kind": "soak", **seen})  # what comes later may fail
                 found |= seen
         finally:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import LOOKS
-from report import added_up, document, pack, read
+from records import read
+from report import added_up, document, pack
 from run import Case, fewest_first
 from table import cases
 
