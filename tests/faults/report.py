@@ -46,7 +46,7 @@ def added_up(*sources: list[Record]) -> list[Record]:
         for records in sources
         for r in records
     }
-    return sorted((json.loads(line) for line in lines), key=lambda r: str(r.get("time", "")))
+    return sorted((json.loads(line) for line in sorted(lines)), key=lambda r: str(r.get("time", "")))
 
 
 def pack(path: Path, records: list[Record]) -> None:
