@@ -39,13 +39,14 @@ bench: $(STAMP)
 	$(BIN)/python -m sandbox reset --instance bench
 
 # 1,000 kills of writers of the docker config; then every fault at every step and phase, three parts side by side:
-# most of a case is waiting. ROUNDS=3 for more; ONLY="test_push apply" for some. Results add up in the user's state
-# folder: make report.
+# most of a case is waiting. ROUNDS=3 for more; ONLY="test_push apply" for some; ROUNDS=5 UPTO=5 for what is missing
+# to five good rounds of each. Results add up in the user's state folder: make report.
 ROUNDS ?= 1
+UPTO ?= 0
 faults: $(STAMP)
 	$(BIN)/python tests/faults/config_file.py
 	for k in 1 2 3; do \
-	  $(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --only $(ONLY) --shard $$k/3 --instance faults$$k & \
+	  $(BIN)/python tests/faults/run.py --rounds $(ROUNDS) --upto $(UPTO) --only $(ONLY) --shard $$k/3 --instance faults$$k & \
 	  parts="$$parts $$!"; \
 	done; \
 	code=0; for part in $$parts; do wait $$part || code=1; done; exit $$code

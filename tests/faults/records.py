@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from harness import LOOKS
 
+RECORDS = Path(__file__).parents[2] / "docs" / "faults-records.jsonl.gz"  # of every machine so far
 RESULTS = platformdirs.user_state_path("buildkit-runbook") / "faults.jsonl"
 Record = dict[str, Any]
 
@@ -19,6 +22,21 @@ def read(path: Path) -> list[Record]:
         return []
     text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     return [{"kind": "case", **json.loads(line)} for line in text.splitlines() if line.strip()]
+
+
+def added_up(*sources: list[Record]) -> list[Record]:
+    """Each record once, oldest first. What a good case said is left out: there are thousands."""
+    lines = {
+        json.dumps({k: v for k, v in r.items() if k != "said" or not r.get("good")}, sort_keys=True)
+        for records in sources
+        for r in records
+    }
+    return sorted((json.loads(line) for line in sorted(lines)), key=lambda r: str(r.get("time", "")))
+
+
+def good_rounds(records: list[Record]) -> Counter[tuple[str, str, str]]:
+    """How often each case was judged good by every look that the harness has today."""
+    return Counter(key(r) for r in records if r["kind"] == "case" and r.get("looks") == LOOKS and r["good"])
 
 
 def key(case: Record) -> tuple[str, str, str]:

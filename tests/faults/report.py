@@ -22,12 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other 
 
 import bad_input
 from harness import LOOKS
-from records import RESULTS, Record, key, read
+from records import RECORDS, RESULTS, Record, added_up, key, read
 from soak_bounds import judged
 from table import cases as struck_cases
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
-RECORDS = DOCUMENT.with_name("faults-records.jsonl.gz")
 STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
 _HEAD = """# Faults
 
@@ -37,16 +36,6 @@ verified success or in one typed error with a remedy, within 30 s; when a rerun 
 no temporary file is left; and when the login's secret is nowhere but in docker's config.
 The kernel of the test machine has no netem: a lost segment is a pause of 200 ms, as TCP would make of it.
 """
-
-
-def added_up(*sources: list[Record]) -> list[Record]:
-    """Each record once, oldest first. What a good case said is left out: there are thousands."""
-    lines = {
-        json.dumps({k: v for k, v in r.items() if k != "said" or not r.get("good")}, sort_keys=True)
-        for records in sources
-        for r in records
-    }
-    return sorted((json.loads(line) for line in sorted(lines)), key=lambda r: str(r.get("time", "")))
 
 
 def pack(path: Path, records: list[Record]) -> None:
@@ -175,8 +164,11 @@ def _bad(cases: list[Record]) -> str:
         why = f"{case['outcome']}; rerun {case['rerun']}" + "; left behind" * bool(case["left"])
         why += "; secret found" * bool(case.get("leaked"))
         where = f"{case['step']} {case['phase']}"
-        rows.append((where, case["fault"], why[:200].replace("|", "/"), f"`{case.get('commit', '')}`"))
-    return _rows("The bad ones", ("where", "fault", "what", "code"), rows) if rows else ""
+        since = sum(c["good"] for c in cases if key(c) == key(case) and str(c["time"]) > str(case["time"]))
+        code = f"`{case.get('commit', '')}`"
+        rows.append((where, case["fault"], why[:200].replace("|", "/"), code, since))
+    heads = ("where", "fault", "what", "code", "times it was good since then")
+    return _rows("The bad ones", heads, rows) if rows else ""
 
 
 def _sums(kind: str, records: list[Record]) -> str:

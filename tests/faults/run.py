@@ -1,4 +1,4 @@
-"""Every fault at every step: `python tests/faults/run.py [--rounds N] [--only TEXT] [--results FILE]`.
+"""Every fault at every step: `python tests/faults/run.py [--rounds N] [--upto N] [--only TEXT]`.
 
 Prints a line a case and the table, and adds each result to the results file. Exit code 1 when one was bad.
 """
@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other 
 
 from canaries import forms_of
 from fault import STEPS, Fault
-from harness import LOOKS, Result, run_case
+from harness import Result, run_case
 from leaks import ProcessWatch, leaks_in_logs
-from records import RESULTS, key, read
+from records import RECORDS, RESULTS, added_up, good_rounds, read
 from table import cases
 from world import World
 
@@ -37,6 +38,7 @@ def main() -> int:
     chosen = [c for c in cases() if all(t in " ".join((c[0], c[1], c[2].name)) for t in options.only)]
     part, parts = (int(n) for n in options.shard.split("/"))
     options.results.parent.mkdir(parents=True, exist_ok=True)
+    plan = planned(chosen[part - 1 :: parts], options)
     seen: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         world = World(options.instance, Path(folder))
@@ -44,7 +46,7 @@ def main() -> int:
         world.plant_canary()
         try:
             with ProcessWatch(forms_of(world.env["REGISTRY_USERNAME"], world.token)) as watch:
-                _rounds(world, fewest_first(chosen[part - 1 :: parts], options.results), options, seen)
+                _run(world, plan, options, seen)
             leaked = [*sorted(watch.seen), *leaks_in_logs(world)]
             size = sum(p.stat().st_size for p in world.layout.logs.rglob("*") if p.is_file())
             record = {"processes_looked_at": watch.looked, "log_bytes_searched": size, "found": len(leaked)}
@@ -58,22 +60,28 @@ def main() -> int:
     return 1 if leaked or any(not r.is_good for r in seen) else 0
 
 
-def fewest_first(chosen: list[Case], results: Path) -> list[Case]:
-    """The cases in the order of how often they were judged so far: a round that is cut short is no loss."""
-    judged = Counter(key(r) for r in read(results) if r.get("looks") == LOOKS)
-    return sorted(chosen, key=lambda case: judged[case[0], case[1], case[2].name])
+def planned(chosen: list[Case], options: argparse.Namespace) -> list[Case]:
+    """The cases to run, one after the other, those that were judged good least often first.
+
+    A round that is cut short is no loss so. With `--upto`, only what is missing to it.
+    """
+    records = added_up(read(RECORDS), read(options.results))
+    good = good_rounds(records)
+    rounds = {case: good[case[0], case[1], case[2].name] for case in chosen}
+    runs = [(rounds[case] + n, case) for n in range(options.rounds) for case in chosen]
+    most = options.upto or sys.maxsize
+    return [case for before, case in sorted(runs, key=itemgetter(0)) if before < most]
 
 
-def _rounds(world: World, chosen: list[Case], options: argparse.Namespace, seen: list[Result]) -> None:
+def _run(world: World, plan: list[Case], options: argparse.Namespace, seen: list[Result]) -> None:
     commit = commit_of()
     number = int(time.time()) % 1_000_000 * 10_000  # tags and build arguments of their own for each round
-    for _ in range(options.rounds):
-        for step, phase, fault in chosen:
-            number += 1
-            result = _tried(world, number, step, phase, fault)
-            seen.append(result)
-            keep(options.results, commit, result.as_record())
-            _say(result, len(seen), len(chosen) * options.rounds)
+    for step, phase, fault in plan:
+        number += 1
+        result = _tried(world, number, step, phase, fault)
+        seen.append(result)
+        keep(options.results, commit, result.as_record())
+        _say(result, len(seen), len(plan))
 
 
 def _tried(world: World, number: int, step: str, phase: str, fault: Fault) -> Result:
@@ -91,6 +99,7 @@ def _tried(world: World, number: int, step: str, phase: str, fault: Fault) -> Re
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--upto", type=int, default=0, help="no case that was good N times, by all records")
     parser.add_argument("--only", nargs="*", default=[], help="texts that step, phase and fault must have")
     parser.add_argument("--shard", default="1/1", help="K/N: the K-th of N parts, such as 1/2")
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import LOOKS
-from records import read
-from report import added_up, document, pack
-from run import Case, fewest_first
+from records import added_up, read
+from report import document, pack
+from run import Case, planned
 from table import cases
 
 CASE: dict[str, Any] = {
@@ -25,19 +27,21 @@ def test_totals_table_and_bad_cases_follow_the_records(tmp_path: Path) -> None:
         CASE,
         {**CASE, "commit": "bbb", "seconds": 7.25},
         {**CASE, "step": "install_pod", "outcome": "false success", "good": False},
+        {**CASE, "step": "install_pod", "phase": "check"},
+        {**CASE, "step": "install_pod", "time": "2026-01-04T00:00:00+00:00"},
         {"kind": "config_file", "kills": 40, "seconds": 2.5},
         {"kind": "config_file", "kills": 2, "seconds": 1.5},
     ]
     path = tmp_path / "results.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     text = document(read(path))
-    assert "| cases run | 3 |" in text
+    assert "| cases run | 5 |" in text
     assert "| rounds of each case, least and most | 1, 2 |" in text
     assert "| false successes | 1 |" in text
-    assert "| SIGKILL etcd | 1 **bad**; 5.0 s |  |  | 2 typed error; 7.2 s |" in text
-    assert "| install_pod apply | SIGKILL etcd | false success; rerun proven | `aaa` |" in text
+    assert "| SIGKILL etcd | 2 typed error, 1 **bad**; 5.0 s |  |  | 2 typed error; 7.2 s |" in text
+    assert "| install_pod apply | SIGKILL etcd | false success; rerun proven | `aaa` | 1 |" in text
     assert "| kills | 42 |" in text
-    assert "`aaa` (2), `bbb` (1)" in text
+    assert "`aaa` (4), `bbb` (1)" in text
 
 
 def test_a_results_file_that_is_not_there_counts_nothing(tmp_path: Path) -> None:
@@ -95,20 +99,31 @@ def test_a_bound_that_is_not_held_is_marked() -> None:
     assert "runs that failed" not in text
 
 
-def test_a_round_begins_with_the_cases_that_were_judged_least(tmp_path: Path) -> None:
-    path = tmp_path / "results.jsonl"
+def test_a_round_begins_with_the_cases_that_were_good_least_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, packed = tmp_path / "results.jsonl", tmp_path / "records.jsonl.gz"
+    monkeypatch.setattr("run.RECORDS", packed)
     chosen = cases()[:4]
-    assert fewest_first(chosen, path) == chosen
+    assert planned(chosen, _options(path)) == chosen
     often, once = chosen[0], chosen[2]
+    pack(packed, [_told(often), {**_told(chosen[1]), "good": False}])  # of another machine
     told = [
-        _told(often),
-        _told(often),
+        _told(often),  # the same record again
+        {**_told(often), "time": "2026-01-05T00:00:00+00:00"},
         _told(once),
         {**_told(chosen[3]), "looks": LOOKS - 1},
         {"kind": "soak"},
     ]
     path.write_text("".join(json.dumps(r) + "\n" for r in told))
-    assert fewest_first(chosen, path) == [chosen[1], chosen[3], once, often]
+    assert planned(chosen, _options(path)) == [chosen[1], chosen[3], once, often]
+    never = [chosen[1], chosen[3]]
+    assert planned(chosen, _options(path, rounds=2, upto=2)) == [*never, once, *never]
+    assert planned(chosen, _options(path, rounds=1, upto=1)) == never
+
+
+def _options(results: Path, rounds: int = 1, upto: int = 0) -> argparse.Namespace:
+    return argparse.Namespace(results=results, rounds=rounds, upto=upto)
 
 
 def _told(case: Case) -> dict[str, Any]:
