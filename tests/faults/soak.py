@@ -45,6 +45,7 @@ class Measure:
     """At one moment: hours since the beginning, MiB of RSS, open descriptors and processes, MiB on disk.
 
     `ours` are processes that carry the mark of a run (none should be left between two runs).
+    `builder_cache` is -1 where it could not be asked for.
     """
 
     hours: float
@@ -73,7 +74,7 @@ def measure(world: World, number: int, begun: float) -> Measure:
         ours=len(world.marked(number)),
         runs_size=_size(world.folder / "runs"),
         home_size=_size(world.folder / "home") + _size(world.folder / "tmp"),
-        builder_cache=float(answer.split()[0]) if answer.split() else 0.0,
+        builder_cache=float(answer.split()[0]) if answer.split() else -1.0,
     )
 
 
@@ -107,19 +108,27 @@ def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
     measures: list[Measure] = []
     seconds: list[float] = []
     failed: list[str] = []
+    served = 0
     begun = time.monotonic()
     for turn in range(1, count + 1):
         at = time.monotonic()
         started = world.start_headless(_STEPS, 1, resume=False, keep_runs=keep_runs, tags=[f"soak{turn}"])
         if started.wait(_RUN_LIMIT) != 0:
             failed.append(world.output(1).read_text()[-500:])
+        served += bool(world.storage.digest_of(f"soak{turn}"))
         seconds.append(time.monotonic() - at)
         measures.append(measure(world, 1, begun))
-        print(f"run {turn}/{count}: {seconds[-1]:.1f} s, {len(failed)} failed, {measures[-1]}", flush=True)
+        print(
+            f"run {turn}/{count}: {seconds[-1]:.1f} s, {len(failed)} failed, {served} served, {measures[-1]}",
+            flush=True,
+        )
     settled = measures[count // 10 :]
     names = [n for n in asdict(measures[0]) if n != "hours"]
     found: dict[str, Any] = {"runs": count, "runs_failed": len(failed), "first_failure": (failed or [""])[0]}
     found |= {
+        "runs_served": served,
+        "ours_most": max(m.ours for m in measures),
+        "cache_unknown": sum(m.builder_cache < 0 for m in measures),
         "hours": round(measures[-1].hours, 3),
         "run_seconds_median": round(sorted(seconds)[count // 2], 1),
     }

@@ -12,6 +12,7 @@ from harness import LOOKS
 from records import added_up, read
 from report import document, pack
 from run import Case, planned
+from soak_bounds import judged
 from table import cases
 
 CASE: dict[str, Any] = {
@@ -97,6 +98,34 @@ def test_a_bound_that_is_not_held_is_marked() -> None:
     assert "| memory that the page gains, % an hour | 0.4 | 1 | yes |" in text
     assert "| builds at once not proven | 0 | 0 | yes |" in text
     assert "runs that failed" not in text
+
+
+RUNS: dict[str, Any] = {
+    "kind": "soak", "runs": 200, "runs_failed": 0, "runs_served": 200, "ours_most": 0, "hours": 2.0,
+    "sandbox_processes_per_hour": 0.0, "sandbox_descriptors_per_hour": 0.0, "sandbox_descriptors_last": 300.0,
+    "runs_kept": 20, "keep_runs": 20, "home_size_per_hour": 0.0, "cache_limit": 1000.0, "cache_unknown": 0,
+    "builder_cache_last": 20.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("broken", "bound"),
+    [
+        ({"runs_failed": 1}, "runs that failed"),
+        ({"runs_served": 199}, "runs whose tag the registry does not have"),
+        ({"ours_most": 1}, "processes of ours between two runs, at most"),
+        ({"sandbox_processes_per_hour": 1.0}, "processes that the sandbox gained"),
+        ({"sandbox_descriptors_per_hour": 30.0}, "descriptors that sandbox and builder gained, %"),
+        ({"runs_kept": 0}, "run folders more or fewer than keep_runs"),
+        ({"runs_kept": 21}, "run folders more or fewer than keep_runs"),
+        ({"home_size_per_hour": 1.0}, "MiB that home and temporary folder gained"),
+        ({"cache_unknown": 3}, "times the builder's cache could not be measured"),
+        ({"builder_cache_last": 1001.0}, "builder's cache above BuildKit's own limit, MB"),
+    ],
+)
+def test_each_bound_of_whole_runs_can_be_broken(broken: dict[str, Any], bound: str) -> None:
+    assert all(held for *_, held in judged(RUNS))
+    assert [what for what, _, _, held in judged({**RUNS, **broken}) if not held] == [bound]
 
 
 def test_a_round_begins_with_the_cases_that_were_good_least_often(
