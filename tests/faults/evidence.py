@@ -66,9 +66,22 @@ def has_login(world: World, registry: str) -> bool:
 def has_buildctl(world: World) -> bool:
     """Whether each buildctl that was stored is, byte by byte, the one in the builder's container."""
     found = [p for p in (world.folder / "bin_dir").glob("*/buildctl") if p.is_file()]
-    words = ("-n", world.namespace, "exec", "buildkitd", "--", "sha256sum", "/usr/bin/buildctl")
-    wanted = world.kubectl(*words, check=False).stdout.partition(" ")[0]
-    return bool(found and wanted) and {hashlib.sha256(p.read_bytes()).hexdigest() for p in found} == {wanted}
+    stored = {hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+    return stored == {world.buildctl_digest}
+
+
+def _is_pod_missing(world: World) -> bool:
+    """Whether the API server answers, and says that there is no builder."""
+    words = ("-n", world.namespace, "get", "pod", "buildkitd", "--ignore-not-found", "-o", "name")
+    asked = world.kubectl(*words, check=False)
+    return asked.returncode == 0 and not asked.stdout.strip()
+
+
+def is_there_at_once(world: World, step: str, number: int, registry: str) -> bool:
+    """Whether nothing says that the work of a step that has just ended is missing."""
+    if step == "install_pod":
+        return not _is_pod_missing(world)
+    return stands(world, step, number, registry)
 
 
 def stands(world: World, step: str, number: int, registry: str) -> bool:

@@ -50,7 +50,8 @@ class Fault:
     `steps` are those it can matter to; of `phases`, those in the middle of a build are test_push's.
     `scene(world, case number)` sets the scene, and takes it away with all that was struck there.
     `undetectable`: seconds for which nobody can tell the fault from a slow world. `must_fail`: a step that
-    calls itself proven has not looked.
+    calls itself proven has not looked. `must_pass`: nothing that a step may fail for. `takes_builder`: the
+    builder's Pod may be gone after a step that was right to call itself proven.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Fault:
     scene: Callable[[World, int], AbstractContextManager[Scene]] = _plain
     undetectable: float = 0.0
     must_fail: bool = False
+    must_pass: bool = False
+    takes_builder: bool = False
     hit: Callable[[World, Scene], bool] = always
 
     def phases_of(self, step: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evidence import left_over, stands, survivors
+from evidence import is_there_at_once, left_over, stands, survivors
 from fault import MIDDLES, Fault, Scene
 from healing import heal
 from leaks import leaks_in_events, leaks_in_files
@@ -29,11 +29,13 @@ _RERUN_LIMIT = 150.0
 _PATIENCE = 30.0
 _ERROR = re.compile(r"[A-Z]\w*Error: ")  # a headless run says more after it
 GOOD = ("proven", "typed error", "killed")
+NO_CAUSE = "error without a cause"
 
 
 @dataclass
 class Result:
-    """`outcome`: proven, typed error, killed, or what must not be: late, untyped, hang, false success.
+    """`outcome`: proven, typed error, killed, or what must not be: late, untyped, without a cause, hang,
+    false success.
 
     `struck`: the fault struck (a step may have ended its phase before). `rerun`: the outcome after healing.
     `healing`: what a step before said that had to be done again and failed at first. `left`: what stayed
@@ -61,7 +63,7 @@ class Result:
 
     def as_record(self) -> dict[str, Any]:
         """A plain dictionary for the results file."""
-        return {"kind": "case", **asdict(self), "good": self.is_good, "looks": LOOKS}
+        return {"kind": "case", **asdict(self), "good": self.is_good, "looks": LOOKS, "at_once": True}
 
 
 def run_case(world: World, number: int, step: str, phase: str, fault: Fault, limit: float = LIMIT) -> Result:
@@ -71,6 +73,8 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault, lim
     with fault.scene(world, number) as scene:
         heal(world, step, **scene.overrides)
         world.undo(step)
+        if step == "fetch_buildctl":
+            _ = world.buildctl_digest  # asked for while nothing is in the way
         world.begin(number)
         if phase == "push":
             _slow_uploads(world)
@@ -79,7 +83,7 @@ def run_case(world: World, number: int, step: str, phase: str, fault: Fault, lim
         leaked = leaks_in_files(world, number)  # the rerun writes over some of it
     result.healing = tuple(heal(world, step, **scene.overrides_after))
     again = Result(step, phase, fault.name)
-    _end(world, number, _started(world, number, step, scene, again=True), _RERUN_LIMIT, again)
+    _end(world, number, _started(world, number, step, scene, again=True), _RERUN_LIMIT, again, scene)
     if again.outcome == "proven" and not stands(world, step, number, world.registry(scene.overrides_after)):
         again.outcome = "false success"
     result.rerun = again.outcome if again.outcome == "proven" else f"{again.outcome}: {again.said}"
@@ -104,15 +108,22 @@ def _struck_run(world: World, number: int, result: Result, fault: Fault, scene: 
         if _phase_begins(world, number, result.step, result.phase, process, limit):
             result.struck = _strike(world, number, fault, scene, process, limit)
         begun = time.monotonic()
-        _end(world, number, process, limit, result)
+        _end(world, number, process, limit, result, scene)
         result.seconds = round(time.monotonic() - begun, 1)
         result.struck = result.struck and fault.hit(world, scene)
     finally:
         process.kill()
     if result.outcome == "typed error" and result.seconds > DETECTION + fault.undetectable:
         result.outcome = "late error"
+    result.outcome = with_cause(result.outcome, fault, struck=result.struck)
     if result.outcome == "proven" and _is_false(world, number, result, fault, scene):
         result.outcome = "false success"
+
+
+def with_cause(outcome: str, fault: Fault, *, struck: bool) -> str:
+    """The outcome; an error that no fault is a cause of is not good, however well it is put."""
+    is_caused = struck and not fault.must_pass
+    return NO_CAUSE if outcome == "typed error" and not is_caused else outcome
 
 
 def _slow_uploads(world: World) -> None:
@@ -154,7 +165,7 @@ def _strike(world: World, number: int, fault: Fault, scene: Scene, process: Runn
     return False
 
 
-def _end(world: World, number: int, process: Running, limit: float, result: Result) -> None:
+def _end(world: World, number: int, process: Running, limit: float, result: Result, scene: Scene) -> None:
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:
@@ -171,19 +182,27 @@ def _end(world: World, number: int, process: Running, limit: float, result: Resu
         result.outcome = "proven"
     elif code == -signal.SIGKILL:
         result.outcome = "killed"
-    elif code == 1 and hasattr(errors, kind) and "[NO REMEDY]" not in said:
+    elif code == 1 and hasattr(errors, kind) and has_remedy(out, headless=scene.headless):
         result.outcome = "typed error"
     else:
         result.outcome = f"untyped (exit {code})"
         result.said = out[-1500:]
 
 
+def has_remedy(out: str, *, headless: bool) -> bool:
+    """Whether an error came with its remedy, and with nothing that belongs to the library's authors."""
+    if headless:
+        return "\n  remedy: " in out and "Traceback" not in out
+    return "[NO REMEDY]" not in out
+
+
 def _is_false(world: World, number: int, result: Result, fault: Fault, scene: Scene) -> bool:
     """A step that was proven under a fault which it should not have borne, or whose work is not there.
 
-    What only the cluster can tell is looked at after the rerun alone: the fault may be in the way still, or
-    may have taken a builder away later.
+    Whether the builder answers is looked at after the rerun alone: the fault may be in the way still.
     """
-    asked = result.step in ("configure_auth", "test_push")
-    unproven = asked and not stands(world, result.step, number, world.registry(scene.overrides))
-    return unproven or (fault.must_fail and result.struck)
+    registry = world.registry(scene.overrides)
+    is_there = (result.step == "install_pod" and fault.takes_builder) or is_there_at_once(
+        world, result.step, number, registry
+    )
+    return not is_there or (fault.must_fail and result.struck)

@@ -15,7 +15,7 @@ DEFECT = "FAULTS_DEFECT"  # a variable that names one
 def misbehave(defect: str, step: Step) -> int:
     """Do it in place of the step; the exit code to leave with."""
     step.journal.write(step.name, "check", "started")
-    time.sleep(0.5)  # the strike comes now
+    time.sleep(1)  # the strike comes now
     work = _WORK[defect]
     return work(step.settings)
 
@@ -52,7 +52,12 @@ def _untyped(_settings: Settings) -> int:
     raise KeyError("status")
 
 
+def _give_up(_settings: Settings) -> int:
+    print("ClusterError: I give up at once")
+    return 1
+
+
 _WORK = {
-    "lies": _lie, "leaks": _leak, "hangs": _hang, "leaves a process": _orphan, "leaves a file": _litter,
-    "raises anything": _untyped,
+    "lies": _lie, "gives up": _give_up, "leaks": _leak, "hangs": _hang, "leaves a process": _orphan,
+    "leaves a file": _litter, "raises anything": _untyped,
 }  # fmt: skip

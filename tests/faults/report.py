@@ -21,10 +21,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what is shared with other tests
 
 import bad_input
-from harness import LOOKS
-from records import RECORDS, RESULTS, Record, added_up, key, read
+from harness import LOOKS, NO_CAUSE
+from records import FAULTS_BY_CASE, RECORDS, RESULTS, Record, added_up, judged_anew, key, read
 from soak_bounds import judged
-from table import cases as struck_cases
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 STEPS = ("install_pod", "configure_auth", "fetch_buildctl", "test_push")
@@ -49,10 +48,10 @@ def document(records: list[Record]) -> str:
     kinds: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         kinds[record["kind"]].append(record)
-    known = {(step, phase, fault.name) for step, phase, fault in struck_cases()}
+    known = set(FAULTS_BY_CASE)
     found = kinds.pop("case", [])
     ours = [c for c in found if key(c) in known]
-    cases = [c for c in ours if c.get("looks") == LOOKS]
+    cases = [judged_anew(c) for c in ours if c.get("looks") == LOOKS]
     before = [c for c in ours if c.get("looks") != LOOKS]
     parts = [_HEAD, _origin(records), _totals(cases, len(found) - len(ours), kinds["leaks"])]
     parts += [_before(before), _missed(cases, known), _bad(cases), _table(cases), _bad_input()]
@@ -99,18 +98,27 @@ def _judged(cases: list[Record]) -> dict[str, Any]:
         "rounds of each case, least and most": f"{least}, {most}",
         "of them struck while the step was in that phase": sum(c["struck"] for c in cases),
         "ended in verified success": outcomes["proven"],
+        "of them looked at before the rerun, too": sum(
+            c["outcome"] == "proven" and _at_once(c) for c in cases
+        ),
         "ended in one typed error": outcomes["typed error"],
         "ended by the kill itself": outcomes["killed"],
         "hangs": outcomes["hang"],
         "errors after more than 30 s": outcomes["late error"],
         "false successes": outcomes["false success"],
         "untyped errors": outcomes["untyped"],
+        "errors that no fault was the cause of": outcomes[NO_CAUSE],
         "reruns that were not proven": sum(c["rerun"] != "proven" for c in cases),
         "with a process or a file left behind": sum(bool(c["left"]) for c in cases),
         "with the secret where it does not belong": sum(bool(c.get("leaked")) for c in cases),
         "where a step before had to be mended more than once": sum(bool(c.get("healing")) for c in cases),
         "where the sandbox itself could not be mended": outcomes["harness"],
     }
+
+
+def _at_once(case: Record) -> bool:
+    """Records of before `at_once` looked at two steps' work after the rerun alone."""
+    return bool(case.get("at_once")) or case["step"] in ("configure_auth", "test_push")
 
 
 def _table(cases: list[Record]) -> str:

@@ -51,7 +51,7 @@ def _to_component(component: str, number: signal.Signals) -> Fault:
 
 
 RUN_POD = (
-    Fault("while the image runs: nothing", _nothing, ("test_push",), ("verify",), _with_run),
+    Fault("while the image runs: nothing", _nothing, ("test_push",), ("verify",), _with_run, must_pass=True),
     Fault(
         "while the image runs: SIGKILL the runbook itself", _kill_us, ("test_push",), ("verify",), _with_run
     ),

@@ -87,6 +87,7 @@ _IN_APPLY = {
     "a cut after 1 byte": Ill(cut_after=1),
     "a cut after 20000 bytes": Ill(cut_after=20_000),
 }
+_BEARABLE = ("nothing (0 ms)", "50 ms of delay", "200 ms of delay")
 _IN_ALL = {
     "a black hole": Ill(black_hole=True),
     "connections half-open": Ill(half_open=True),
@@ -104,16 +105,12 @@ _CLUSTER_STEPS = ("install_pod", "fetch_buildctl", "test_push")
 def _proxied() -> Iterator[Fault]:
     for name, ill in (_IN_APPLY | _IN_ALL).items():
         phases = ("apply",) if name in _IN_APPLY else (*PHASES, *MIDDLES)
-        strike = _struck(ill)
-        yield Fault(f"to the API server: {name}", strike, _CLUSTER_STEPS, phases, _to_apiserver, hit=_met)
-        yield Fault(
-            f"to the registry: {name}",
-            strike,
-            ("configure_auth", "test_push"),
-            phases,
-            _to_registry,
-            hit=_met,
-        )
+        strike, must_pass = _struck(ill), name in _BEARABLE
+        for where, steps, scene in (
+            ("the API server", _CLUSTER_STEPS, _to_apiserver),
+            ("the registry", ("configure_auth", "test_push"), _to_registry),
+        ):
+            yield Fault(f"to {where}: {name}", strike, steps, phases, scene, must_pass=must_pass, hit=_met)
 
 
 def _answered() -> Iterator[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -106,9 +107,14 @@ FAULTS: tuple[Fault, ...] = (
         _delete_pod,
         ("install_pod", "fetch_buildctl", "test_push"),
         ("apply", "verify", *MIDDLES),
+        takes_builder=True,
     ),
     Fault(
-        "pod evicted", _evict, ("install_pod", "fetch_buildctl", "test_push"), ("apply", "verify", *MIDDLES)
+        "pod evicted",
+        _evict,
+        ("install_pod", "fetch_buildctl", "test_push"),
+        ("apply", "verify", *MIDDLES),
+        takes_builder=True,
     ),
     _of_registry("registry answers 401", "status", status=401),
     _of_registry("registry answers 403", "status", status=403),
@@ -125,7 +131,7 @@ FAULTS: tuple[Fault, ...] = (
         after_bytes=100,
     ),
     _of_registry("registry is a black hole", "black_hole", seconds=60),
-    _of_registry("registry is 200 ms away", "latency", milliseconds=200),
+    replace(_of_registry("registry is 200 ms away", "latency", milliseconds=200), must_pass=True),
     _of_registry("registry hands out expired tokens", "expired_token", (*PHASES, "push")),
     _of_registry(
         "registry corrupts uploads", "corrupt", ("apply",), side="request", path=UPLOADS, method="PUT"

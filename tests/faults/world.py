@@ -123,6 +123,12 @@ class World:
         """Whether there is a builder, whatever its state."""
         return self.kubectl("-n", self.namespace, "get", "pod", "buildkitd", check=False).returncode == 0
 
+    @cached_property
+    def buildctl_digest(self) -> str:
+        """sha256 (hex) of the buildctl in the builder's container, which is of one image for ever."""
+        words = ("-n", self.namespace, "exec", "buildkitd", "--", "sha256sum", "/usr/bin/buildctl")
+        return self.kubectl(*words).stdout.partition(" ")[0]
+
     def parameters(self, number: int, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """The settings of case `number`: its build is new to the cache, its run folder its own."""
         values: dict[str, Any] = {name: self.env[name.upper()] for name in PARAMETERS}
