@@ -151,8 +151,9 @@ def _is_covered(cause: Cause, found: list[Diagnosis]) -> bool:
 def is_virtual(node: Json) -> bool:
     """True for an OKE virtual node (virtual-kubelet), which knows no privilege, exec or port-forward."""
     labels = (node.get("metadata") or {}).get("labels") or {}
-    provider = str((node.get("spec") or {}).get("providerID", ""))
-    return labels.get("type") == "virtual-kubelet" or "virtual" in provider.lower()
+    provider = str((node.get("spec") or {}).get("providerID", "")).removeprefix("oci://")
+    # Only OKE's own type: on Azure, say, the id of every node names virtual machines.
+    return labels.get("type") == "virtual-kubelet" or provider.startswith("ocid1.virtualnode.")
 
 
 def _node(node: Json | None) -> Diagnosis | None:

@@ -296,6 +296,7 @@ def _node(**more: Any) -> dict[str, Any]:  # noqa: ANN401
     [
         {"metadata": {"name": "v1", "labels": {"type": "virtual-kubelet"}}},
         {"spec": {"providerID": "ocid1.virtualnode.oc1.iad.abc"}},
+        {"spec": {"providerID": "oci://ocid1.virtualnode.oc1.iad.abc"}},
     ],
 )
 def test_a_virtual_node_is_final_at_once(more: dict[str, Any]) -> None:
@@ -304,8 +305,21 @@ def test_a_virtual_node_is_final_at_once(more: dict[str, Any]) -> None:
     found = diagnose([], age=0, node=node)
     assert [(d.cause, d.final) for d in found] == [("virtual-node", True)]
     assert "node_selector" in found[0].finding.remedy
-    assert not is_virtual(_node())
-    assert diagnose([], age=0, node=_node()) == []
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "",
+        "ocid1.instance.oc1.iad.abc",
+        "azure:///subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets"
+        "/aks-pool-1-vmss/virtualMachines/0",
+    ],
+)
+def test_a_virtual_machine_is_no_virtual_node(provider: str) -> None:
+    node = _node(spec={"providerID": provider})
+    assert not is_virtual(node)
+    assert diagnose([], age=0, node=node) == []
 
 
 def test_a_node_that_is_not_ready_is_named() -> None:
