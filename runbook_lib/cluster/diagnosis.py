@@ -111,8 +111,10 @@ CAUSES = (
          "raise limits['memory']", count=2),
     _row("crash-loop", "waiting", r"CrashLoopBackOff", "the daemon starts and ends again",
          "read the log lines: usually buildkitd.toml (mirrors, registry_ca) or a missing privilege"),
-    _row("evicted", "phase", r"Evicted|Preempted|NodeLost", "the node put the builder out",
-         "give it requests, or use a node with more room"),
+    # Every reason of a phase counts: NodeShutdown, Terminated, Preempting, DeadlineExceeded, OutOfcpu, …
+    _row("evicted", "phase", r"", "the node has ended the builder, which never runs again",
+         "run notebook 01 again: it is made anew; if this comes again, give it requests, or use a node with"
+         " more room"),
     _row("runtime", "waiting event",
          r"FailedCreatePodSandBox|CreateContainerError|RunContainerError|StartError",
          "the node's runtime cannot start the container", "see the evidence; try mode privileged or rootless",
