@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import INSTANCE, is_ours, labels
+from runbook_lib.cluster.last_words import pod_log
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret
 from runbook_lib.errors import ClusterError, ClusterWaitError, NotOursError, StepCancelledError
 from runbook_lib.settings import Settings
@@ -62,17 +62,14 @@ def run_image(
         apply_dockerconfig_secret(cluster, name, pull_config, mark)
         objects.apply(cluster, _pod(settings, image, mark))
         phase = _wait_ended(cluster, name, where, timeout, cancel)
-        with explained(cluster.server, where):
-            output = cluster.core.read_namespaced_pod_log(
-                name, cluster.namespace, limit_bytes=_MOST_OUTPUT, _request_timeout=cluster.request_timeout
-            )
+        output = pod_log(cluster, where, name, limit_bytes=_MOST_OUTPUT)
         if phase != "Succeeded":
             raise ClusterError(
-                f"the image's program failed: {str(output)[-500:]}",
+                f"the image's program failed: {output[-500:]}",
                 where=where,
                 remedy="check the image's command; it must end by itself with exit code 0",
             )
-        return str(output)
+        return output
 
 
 def _make_way(cluster: Cluster, name: str, timeout: float, cancel: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from serving import Reply, Replying, serving
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.last_words import last_words, pod_log
 from runbook_lib.errors import ClusterUnreachableError
 from runbook_lib.settings_sources import load
 
@@ -136,6 +138,27 @@ def test_a_redirect_to_a_login_page_is_not_followed(tmp_path: Path) -> None:
         pytest.raises(ClusterUnreachableError, match=r"something other .*\(302\)"),
     ):
         objects.read(bound(host, tmp_path), "Pod", "buildkitd")
+
+
+LOG = "grün ".encode() * 3
+
+
+@pytest.mark.parametrize("log", [LOG, LOG[:-3], b"\xff\xfe raw"], ids=["whole", "cut", "no text"])
+def test_a_log_of_any_bytes_is_read(tmp_path: Path, log: bytes) -> None:
+    with server((200, {"Content-Type": "text/plain"}, log)) as host:
+        cluster = bound(host, tmp_path)
+        assert pod_log(cluster, "Pod ns/b", "b", limit_bytes=9) == log.decode(errors="replace")
+        assert last_words(cluster, "b") == log.decode(errors="replace").strip()
+
+
+def test_a_log_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+    refusal = {
+        "kind": "Status",
+        "message": 'pods "b" is forbidden: User "u" cannot get resource "pods/log" in API group "" in the'
+        ' namespace "ns"',
+    }
+    with server((403, {"Content-Type": "application/json"}, json.dumps(refusal).encode())) as host:
+        assert "may not get pods/log" in last_words(bound(host, tmp_path), "b")
 
 
 def test_the_client_s_own_reading_is_held_to_the_same(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ class World:
         self.sticks = False
         self.applied: dict[str, dict[str, Any]] = {}
         self.after: Callable[[str, str], None] = lambda _verb, _kind: None
-        self.core = SimpleNamespace(read_namespaced_pod_log=lambda *_, **__: "hello")
+        log = SimpleNamespace(data=b"hello")
+        self.core = SimpleNamespace(read_namespaced_pod_log=lambda *_, **__: log)
         self.server, self.namespace, self.request_timeout = "https://server", "team", (1.0, 1.0)
         self.kubectl_words = "kubectl --namespace=team"
         self.settings = load({}, environ={})
