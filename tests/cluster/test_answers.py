@@ -25,10 +25,15 @@ CALLS: dict[str, Callable[[Cluster], object]] = {
     "version": lambda cluster: cluster.version(),
     "secret": lambda cluster: cluster.read_secret("ns", "name", "key"),
     "read": lambda cluster: objects.read(cluster, "Pod", "buildkitd"),
+    "delete": lambda cluster: objects.delete(cluster, "Pod", "buildkitd"),
     "post": lambda cluster: objects.post(
         cluster, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}
     ),
 }
+
+
+def a_log(cluster: Cluster) -> object:
+    return pod_log(cluster, "Pod ns/b", "b")
 
 
 def bound(host: str, folder: Path, timeout: float = 5.0) -> Cluster:
@@ -130,6 +135,40 @@ def test_another_answer_than_an_object_is_said_to_come_from_elsewhere(
         call(bound(host, tmp_path))
     assert "login page" in caught.value.remedy
     assert host in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"<html>no such page: pods does not exist</html>"),
+        ("text/plain", b"404 page not found\n"),
+        ("application/json", b'{"message": "pods \\"buildkitd\\" not found"}'),
+        ("application/json", b'[{"kind": "Status"}]'),
+        ("application/json", b"[" * 100_000),
+        ("application/octet-stream", b"\xff\x00"),
+        ("", b""),
+    ],
+    ids=["page", "plain", "other JSON", "list", "deep", "bytes", "nothing"],
+)
+@pytest.mark.parametrize("call", [*CALLS.values(), a_log], ids=[*CALLS, "log"])
+def test_not_found_is_believed_of_the_api_server_alone(
+    tmp_path: Path, call: Callable[[Cluster], object], kind: str, body: bytes
+) -> None:
+    with (
+        server((404, {"Content-Type": kind}, body)) as host,
+        pytest.raises(ClusterUnreachableError, match="something other than the API server") as caught,
+    ):
+        call(bound(host, tmp_path))
+    assert host in caught.value.where
+    assert "login page" in caught.value.remedy
+
+
+def test_what_the_api_server_does_not_have_is_none(tmp_path: Path) -> None:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+    status["message"] = 'pods "buildkitd" not found'
+    with server((404, {"Content-Type": "application/json"}, json.dumps(status).encode())) as host:
+        assert objects.read(bound(host, tmp_path), "Pod", "buildkitd") is None
+        assert not objects.delete(bound(host, tmp_path), "Pod", "buildkitd")
 
 
 def test_a_redirect_to_a_login_page_is_not_followed(tmp_path: Path) -> None:
