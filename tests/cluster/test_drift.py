@@ -12,8 +12,8 @@ import pytest
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.apply import apply_object, drift_of, plan_object
 from runbook_lib.cluster.binding import Cluster
-from runbook_lib.cluster.manifest import render
-from runbook_lib.errors import NotOursError
+from runbook_lib.cluster.manifest import CONFIG_HASH, SET_TOLERATIONS, render
+from runbook_lib.errors import ImmutableDriftError, NotOursError
 from runbook_lib.findings import Status
 from runbook_lib.journal import Journal
 from runbook_lib.plan import Action, Change
@@ -136,3 +136,63 @@ def test_an_upgrade_of_an_ended_pod_loses_nothing(cell: Cell, status: dict[str, 
     change = upgrade.plan(cell.cluster, new, live)[-1]
     assert change.action is Action.REPLACE
     assert ("lost by this" in change.diff) is lost
+
+
+ARM = {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}
+BUILDERS = {"key": "builders", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
+# What an API server adds to every Pod, and what a cloud's webhook may add.
+ADDED = [
+    {
+        "key": "node.kubernetes.io/not-ready",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    },
+    {"key": "spot.example", "operator": "Exists"},
+]
+
+
+@pytest.mark.parametrize("kind", ["pod", "deployment"])
+@pytest.mark.parametrize(
+    ("before", "after", "action"),
+    [
+        ([ARM], [ARM], Action.NONE),
+        ([ARM, BUILDERS], [BUILDERS, ARM], Action.NONE),
+        ([ARM], [ARM, BUILDERS], Action.UPDATE),
+        ([], [ARM], Action.UPDATE),
+        ([BUILDERS], [{**BUILDERS, "tolerationSeconds": 90}], Action.UPDATE),
+        ([ARM], [{**ARM, "value": "amd64"}], Action.REPLACE),
+        ([ARM], [BUILDERS], Action.REPLACE),
+        ([ARM, BUILDERS], [ARM], Action.REPLACE),
+    ],
+)
+def test_a_living_pod_takes_more_tolerations_and_no_others(
+    cell: Cell, kind: str, before: list[Any], after: list[Any], action: Action
+) -> None:
+    """As the API does: `existing toleration can not be modified except its tolerationSeconds`."""
+    old, new = (settings(kind=kind, tolerations=t) for t in (before, after))
+    cell.holds(old, {"phase": "Running"})
+    assert cell.live
+    if kind == "pod":
+        cell.live["spec"]["tolerations"] = [*before, *ADDED]
+    elif action is Action.REPLACE:
+        action = Action.UPDATE  # a Deployment makes new Pods
+    assert cell.plan(new).action is action
+    if action is not Action.REPLACE:
+        assert cell.bring(new) is action
+        return
+    with pytest.raises(ImmutableDriftError, match="toleration"):
+        cell.bring(new)
+    assert cell.calls == []
+    assert cell.bring(new.model_copy(update={"allow_replace": True})) is action
+    assert cell.calls == ["delete old", "apply"]
+
+
+def test_what_is_noted_of_tolerations_leaves_the_configuration_s_hash() -> None:
+    given = {"tolerations": [ARM], "mirrors": {"docker.io": ["mirror.example:5000"]}}
+    for kind in ("pod", "deployment"):
+        builder = render(settings(kind=kind, **given))[-1]
+        template = builder["spec"]["template"] if kind == "deployment" else builder
+        assert CONFIG_HASH in template["metadata"]["annotations"]
+        assert SET_TOLERATIONS in builder["metadata"]["annotations"]
+    assert SET_TOLERATIONS not in template["metadata"]["annotations"]
