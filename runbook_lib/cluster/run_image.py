@@ -160,8 +160,9 @@ def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float, cancel:
                 remedy="the node pulls by itself: it needs the registry's CA and route, and the login",
             )
         if time.monotonic() > deadline:
+            why = ": ".join(str(waiting[k]) for k in ("reason", "message") if waiting.get(k))
             raise ClusterWaitError(
-                f"the Pod has not ended after {timeout:g} s (phase {phase} {waiting.get('reason', '')})",
+                f"the Pod has not ended after {timeout:g} s (phase {phase} {why})",
                 where=where,
                 remedy="look at the Pod's events; the node may have no room or no route to the registry",
             )
@@ -173,7 +174,8 @@ def _waiting(status: Mapping[str, Any]) -> dict[str, Any]:
         waiting = (container.get("state") or {}).get("waiting")
         if waiting:
             return dict(waiting)
-    return {}
+    conditions = status.get("conditions") or []
+    return next((dict(c) for c in conditions if c.get("reason") == "Unschedulable"), {})
 
 
 def _pod(settings: Settings, image: str, mark: str) -> objects.Json:

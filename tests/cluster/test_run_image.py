@@ -231,6 +231,25 @@ def test_the_image_runs_where_the_builder_may_and_on_what_it_is_built_for(
     assert affinity.get("requiredDuringSchedulingIgnoredDuringExecution") == beside
 
 
+def test_an_image_that_no_node_takes_is_told_by_the_scheduler_s_words(world: World) -> None:
+    world.ends = "Pending"
+    said = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+
+    def unschedulable(_: str, kind: str) -> None:
+        if kind == "Pod":
+            condition = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": said,
+            }
+            world.there["Pod"]["status"]["conditions"] = [condition]
+
+    world.after = unschedulable
+    with pytest.raises(ClusterWaitError, match=r"phase Pending Unschedulable: 0/1 nodes"):
+        world.run(timeout=0.05)
+
+
 def test_a_failed_program_says_what_it_printed(world: World) -> None:
     world.ends = "Failed"
     with pytest.raises(ClusterError, match="hello"):
