@@ -93,8 +93,12 @@ class Settings(Plain):
         {}, "resource requests, such as {'cpu': '500m', 'memory': '1Gi'}", steps="install_pod operate"
     )
     limits: Quantities = _p({}, "resource limits, such as {'memory': '4Gi'}", steps="install_pod operate")
-    node_selector: NodeLabels = _p({}, "node labels that the builder needs", steps="install_pod operate")
-    tolerations: Tolerations = _p([], "Kubernetes tolerations of the builder", steps="install_pod operate")
+    node_selector: NodeLabels = _p(
+        {}, "node labels that the builder needs", steps="install_pod operate test_push"
+    )
+    tolerations: Tolerations = _p(
+        [], "Kubernetes tolerations of the builder", steps="install_pod operate test_push"
+    )
     image_pull_secret: OptionalLabel = _p(
         "", "Secret with which the builder image is pulled", steps="install_pod operate"
     )

@@ -13,7 +13,7 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
-from runbook_lib.cluster.api_refusals import INSTALL, REFUSALS, shortened
+from runbook_lib.cluster.api_refusals import INSTALL, REFUSALS, UNKNOWN_TO_KUBELET, shortened
 from runbook_lib.errors import (
     ApplyRefusedError,
     ClusterAuthError,
@@ -99,6 +99,8 @@ def of_answer(error: ApiException, server: str, where: str) -> ClusterError:
             where=server,
             remedy="the token may have expired: log in again, or write the kubeconfig anew",
         )
+    if code == 404 and not _is_of_kubernetes(error):
+        return of_something_else(f"404 {(error.headers or {}).get('Content-Type', '')}".strip(), server)
     if code in REFUSALS:
         return REFUSALS[code](message, where)
     if _NO_CONTAINER.match(message):
@@ -144,9 +146,29 @@ def _code_and_message(error: ApiException) -> tuple[int, str]:
     reason = str(error.reason or "")
     handshake = _HANDSHAKE.search(reason)
     code = int(handshake["code"]) if handshake else int(error.status or 0)
-    body = (reason.rpartition("-+-+-")[2].strip() if handshake else error.body) or reason
+    body = _body(error) or reason
+    return code, str(_parsed(body).get("message", body))
+
+
+def _is_of_kubernetes(error: ApiException) -> bool:
+    """Whether the API server, or a kubelet through it, has answered; a proxy knows no path of theirs either.
+
+    A refused handshake whose answer names no length comes without its body, which then cannot tell.
+    """
+    body = _body(error)
+    no_body = body == "None" and _HANDSHAKE.search(str(error.reason)) is not None
+    is_status = _parsed(body).get("kind") == "Status"
+    return is_status or no_body or UNKNOWN_TO_KUBELET.fullmatch(body.strip()) is not None
+
+
+def _body(error: ApiException) -> str:
+    reason = str(error.reason or "")
+    return reason.rpartition("-+-+-")[2].strip() if _HANDSHAKE.search(reason) else str(error.body or "")
+
+
+def _parsed(body: str) -> dict[str, Any]:
     try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = str(body)
-    return code, message
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

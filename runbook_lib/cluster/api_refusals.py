@@ -29,7 +29,7 @@ _RBAC = re.compile(
 )
 _CONFLICT = re.compile(r'conflicts? with "(?P<manager>[^"]+)"')
 _NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
-_UNKNOWN_TO_KUBELET = "pod does not exist"  # kubelet, pkg/kubelet/server/server.go
+UNKNOWN_TO_KUBELET = re.compile(r'pod( "[^"]+")? does not exist')  # kubelet, pkg/kubelet/server/server.go
 _ROLE_REMEDY = (
     "have an administrator apply manifests/role.runbook.yaml in this namespace (to build only:"
     " role.build.yaml); it binds a ServiceAccount, so a person is bound by: kubectl create rolebinding"
@@ -88,7 +88,7 @@ def _not_found(message: str, where: str) -> ClusterError:
             remedy="set create_namespace, or name one that exists",
             notebook=INSTALL,
         )
-    if message.strip() == _UNKNOWN_TO_KUBELET:
+    if UNKNOWN_TO_KUBELET.fullmatch(message.strip()):
         return PodNotReadyError(
             "its node does not know this Pod: the kubelet has just started, or the Pod is being deleted",
             where=where,

@@ -12,6 +12,7 @@ from runbook_lib.cluster.gone import wait_gone
 from runbook_lib.cluster.labels import is_ours
 from runbook_lib.cluster.manifest import load
 from runbook_lib.cluster.objects import Json
+from runbook_lib.cluster.signals import is_over
 from runbook_lib.errors import (
     ApplyRefusedError,
     ClusterError,
@@ -38,9 +39,18 @@ class Drift:
         """What it takes: create, nothing, an update in place, or a replacement."""
         if self.live is None or self.is_going:
             return Action.CREATE
-        if self.fixed:
+        if self.fixed or is_over(self.live):
             return Action.REPLACE
         return Action.UPDATE if self.found else Action.NONE
+
+    @property
+    def ended(self) -> str:
+        """Why a Pod that has ended is replaced, by which nothing is lost; "" for any other."""
+        if self.live is None or self.is_going or not is_over(self.live):
+            return ""
+        status = self.live["status"]
+        why = ", ".join(str(status[k]) for k in ("phase", "reason") if status.get(k))
+        return f"it has ended ({why}) and never runs again, so it is made anew"
 
     @property
     def is_going(self) -> bool:
@@ -59,6 +69,8 @@ def drift_of(cluster: Cluster, wanted: Json) -> Drift:
     if live is None:
         return Drift(wanted, None, [], [])
     found = differences(live, wanted)
+    if is_over(live):
+        found.append(Difference("status.phase", live["status"]["phase"], "Running"))
     if not is_ours(live) and [d for d in found if not d.path.startswith("metadata.labels")]:
         raise NotOursError(
             f"a {kind} of this name exists, was not made by the runbook, and differs: "
@@ -85,7 +97,9 @@ def plan_object(cluster: Cluster, wanted: Json, *, allow_replace: bool) -> Chang
         return Change(Action.CREATE, where, diff.created(wanted), (_apply_command(cluster, wanted),))
     if drift.action is Action.REPLACE:
         text = diff.field_by_field(drift.found)
-        if not allow_replace:
+        if drift.ended:
+            text += f"\n!{drift.ended}"
+        elif not allow_replace:
             text += "\n!these fields cannot change in place: applying needs allow_replace"
         subject = f"{wanted['kind'].lower()} {wanted['metadata']['name']}"
         delete = f"{cluster.kubectl_words} delete {subject} --wait"
@@ -99,7 +113,7 @@ def apply_object(
     """Bring the object to the wanted state; returns what was done.
 
     Raises:
-        ImmutableDriftError: a field that cannot change differs and `allow_replace` is off.
+        ImmutableDriftError: a field of a living Pod that cannot change differs and `allow_replace` is off.
         NotOursError, FieldConflictError, ApplyRefusedError, PermissionMissingError: from the server.
         ClusterWaitError: an object that is being deleted was not gone within `timeout` seconds.
     """
@@ -112,7 +126,7 @@ def apply_object(
         sink(Event(where, f"{where}: it is being deleted; waiting until it is gone, to make it anew"))
         wait_gone(cluster, kind, name, drift.live["metadata"]["uid"], timeout, sink)
     if drift.action is Action.REPLACE and drift.live is not None:
-        if not allow_replace:
+        if not (allow_replace or drift.ended):
             raise ImmutableDriftError(
                 "it differs in fields that cannot change in place: " + "; ".join(str(d) for d in drift.fixed),
                 where=where,
@@ -120,7 +134,7 @@ def apply_object(
                 "cache are lost), or set the parameters back",
                 notebook=INSTALL,
             )
-        sink(Event(where, f"{where}: deleting it, to make it anew"))
+        sink(Event(where, f"{where}: {drift.ended or 'deleting it, to make it anew'}"))
         objects.delete(cluster, kind, name, uid=drift.live["metadata"]["uid"])
         wait_gone(cluster, kind, name, drift.live["metadata"]["uid"], timeout, sink)
     objects.apply(cluster, wanted)

@@ -111,8 +111,10 @@ CAUSES = (
          "raise limits['memory']", count=2),
     _row("crash-loop", "waiting", r"CrashLoopBackOff", "the daemon starts and ends again",
          "read the log lines: usually buildkitd.toml (mirrors, registry_ca) or a missing privilege"),
-    _row("evicted", "phase", r"Evicted|Preempted|NodeLost", "the node put the builder out",
-         "give it requests, or use a node with more room"),
+    # Every reason of a phase counts: NodeShutdown, Terminated, Preempting, DeadlineExceeded, OutOfcpu, …
+    _row("evicted", "phase", r"", "the node has ended the builder, which never runs again",
+         "run notebook 01 again: it is made anew; if this comes again, give it requests, or use a node with"
+         " more room"),
     _row("runtime", "waiting event",
          r"FailedCreatePodSandBox|CreateContainerError|RunContainerError|StartError",
          "the node's runtime cannot start the container", "see the evidence; try mode privileged or rootless",
@@ -151,8 +153,9 @@ def _is_covered(cause: Cause, found: list[Diagnosis]) -> bool:
 def is_virtual(node: Json) -> bool:
     """True for an OKE virtual node (virtual-kubelet), which knows no privilege, exec or port-forward."""
     labels = (node.get("metadata") or {}).get("labels") or {}
-    provider = str((node.get("spec") or {}).get("providerID", ""))
-    return labels.get("type") == "virtual-kubelet" or "virtual" in provider.lower()
+    provider = str((node.get("spec") or {}).get("providerID", "")).removeprefix("oci://")
+    # Only OKE's own type: on Azure, say, the id of every node names virtual machines.
+    return labels.get("type") == "virtual-kubelet" or provider.startswith("ocid1.virtualnode.")
 
 
 def _node(node: Json | None) -> Diagnosis | None:

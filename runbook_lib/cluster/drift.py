@@ -17,7 +17,7 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from runbook_lib.cluster.binding import FIELD_MANAGER
-from runbook_lib.cluster.manifest import CONFIG_HASH
+from runbook_lib.cluster.manifest import CONFIG_HASH, SET_TOLERATIONS
 from runbook_lib.cluster.objects import Json
 
 ABSENT = "(absent)"
@@ -61,6 +61,8 @@ def unchangeable(kind: str, found: list[Difference]) -> list[Difference]:
 def _is_fixed_in_pod(d: Difference) -> bool:
     if CONFIG_HASH in d.path:  # it could change, but the daemon would not notice
         return True
+    if SET_TOLERATIONS in d.path and d.live is not ABSENT:  # more may come, but none may go or change
+        return not set(d.live.split("; ")) <= set(str(d.wanted).split("; "))
     if not d.path.startswith("spec."):
         return False
     return d.wanted is ABSENT or not _MUTABLE.fullmatch(d.path)

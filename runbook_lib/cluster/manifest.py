@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import tomli_w
@@ -16,6 +17,7 @@ from runbook_lib.small_files import read_small
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 CONFIG_HASH = "buildkit-runbook/config-sha256"
+SET_TOLERATIONS = "buildkit-runbook/tolerations"
 CONFIG_DIR = "/etc/buildkit"
 _LONGEST = 63  # characters of a label's value, which a builder's name is, too
 _MOST_CA_BYTES = 500_000  # a ConfigMap holds 1 MiB in all
@@ -69,7 +71,15 @@ def _builder(settings: Settings) -> Json:
     else:
         document = pod
     document["metadata"] = _metadata(settings, settings.name)
+    if settings.tolerations:
+        document["metadata"]["annotations"] = {SET_TOLERATIONS: _noted(settings)}
     return document
+
+
+def _noted(settings: Settings) -> str:
+    """Each toleration without its seconds, which may change: in a living Pod others' stand beside ours."""
+    kept = ({k: v for k, v in t.items() if k != "tolerationSeconds"} for t in settings.tolerations)
+    return "; ".join(sorted(json.dumps(t, sort_keys=True) for t in kept))
 
 
 def image_of(settings: Settings) -> str:
@@ -157,7 +167,8 @@ def _read_pem(path: str) -> str:
 def _mount(template: Json, settings: Settings, config: Json) -> None:
     """Mount the ConfigMap. Its hash goes to the Pod's annotations: the daemon reads it only at start."""
     content = "\0".join(f"{k}\0{v}" for k, v in sorted(config["data"].items()))
-    template["metadata"]["annotations"] = {CONFIG_HASH: hashlib.sha256(content.encode()).hexdigest()}
+    annotations = template["metadata"].setdefault("annotations", {})
+    annotations[CONFIG_HASH] = hashlib.sha256(content.encode()).hexdigest()
     spec = template["spec"]
     spec.setdefault("volumes", []).append(
         {"name": "config", "configMap": {"name": config["metadata"]["name"]}}

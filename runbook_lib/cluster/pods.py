@@ -18,6 +18,7 @@ from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.api_refusals import INSTALL
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import CONTAINER, selector
+from runbook_lib.cluster.signals import is_over
 from runbook_lib.errors import ClusterError, ClusterWaitError, PodNotReadyError
 from runbook_lib.settings import Settings
 
@@ -41,7 +42,10 @@ def candidates(cluster: Cluster, settings: Settings) -> list[objects.Json]:
         pod = objects.read(cluster, "Pod", settings.name)
         found = [pod] if pod else []
     else:
-        found = objects.list_all(cluster, "Pod", selector(settings.name))
+        listed = objects.list_all(cluster, "Pod", selector(settings.name))
+        found = [
+            p for p in listed if not is_over(p)
+        ]  # an ended one stays in the list; another takes its place
     alive = [p for p in found if not p["metadata"].get("deletionTimestamp")]
     alive.sort(key=lambda p: str(p["metadata"]["creationTimestamp"]), reverse=True)
     return sorted(alive, key=lambda p: not is_ready(p))

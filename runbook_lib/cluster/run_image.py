@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from runbook_lib.cluster import objects
-from runbook_lib.cluster.api_errors import explained
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.labels import INSTANCE, is_ours, labels
+from runbook_lib.cluster.last_words import pod_log
 from runbook_lib.cluster.secrets import apply_dockerconfig_secret
 from runbook_lib.errors import ClusterError, ClusterWaitError, NotOursError, StepCancelledError
 from runbook_lib.settings import Settings
@@ -24,6 +24,8 @@ _MOST_OUTPUT = 64_000  # bytes of the Pod's log
 _HOPELESS = ("ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
 _KINDS = ("Pod", "Secret")
 _OVERTIME = 30  # seconds after `timeout` in which the cluster ends a Pod that nobody waits for any longer
+_ARCH = "kubernetes.io/arch"
+_OF_NO_NODE = {"386", "arm"}  # nodes of 64 bits run these
 _MARK = re.compile(r"run-[0-9a-f]{16}")  # the instance label of what one call makes
 
 
@@ -34,43 +36,40 @@ def run_name(settings: Settings) -> str:
 
 def run_image(
     cluster: Cluster,
+    settings: Settings,
     image: str,
     pull_config: Mapping[str, Any],
-    name: str,
-    timeout: float = 120.0,
     cancel: threading.Event | None = None,
 ) -> str:
-    """What `image` (by digest) prints, run once as Pod `name` with the pull secret `name`.
+    """What `image` (by digest) prints, run once as a Pod with a pull secret, both called `run_name`.
 
     What this call makes is removed before it returns, whatever happens; what a killed run left is
-    replaced, and nothing else is touched. Waiting ends after `timeout` seconds, or when `cancel` is set.
+    replaced, and nothing else is touched. Waiting ends after `ready_timeout`, or when `cancel` is set.
 
     Raises:
         NotOursError: a Pod or Secret of this name exists that no such run made; nothing is changed.
         ClusterError: the image cannot be pulled or started, or its program failed.
-        ClusterWaitError: it has not ended in `timeout` seconds.
+        ClusterWaitError: it has not ended in `ready_timeout` seconds.
         StepCancelledError: `cancel` was set.
     """
     cancel = cancel or threading.Event()
+    name, timeout = run_name(settings), settings.ready_timeout
     where = objects.subject(cluster, "Pod", name)
     # Not the builder's instance: the two must not match its selector. And no two calls share theirs.
     mark = f"run-{secrets.token_hex(8)}"
     _make_way(cluster, name, timeout, cancel)
     with _removing(cluster, name, mark):
         apply_dockerconfig_secret(cluster, name, pull_config, mark)
-        objects.apply(cluster, _pod(cluster, image, name, mark, timeout))
+        objects.apply(cluster, _pod(settings, image, mark))
         phase = _wait_ended(cluster, name, where, timeout, cancel)
-        with explained(cluster.server, where):
-            output = cluster.core.read_namespaced_pod_log(
-                name, cluster.namespace, limit_bytes=_MOST_OUTPUT, _request_timeout=cluster.request_timeout
-            )
+        output = pod_log(cluster, where, name, limit_bytes=_MOST_OUTPUT)
         if phase != "Succeeded":
             raise ClusterError(
-                f"the image's program failed: {str(output)[-500:]}",
+                f"the image's program failed: {output[-500:]}",
                 where=where,
                 remedy="check the image's command; it must end by itself with exit code 0",
             )
-        return str(output)
+        return output
 
 
 def _make_way(cluster: Cluster, name: str, timeout: float, cancel: threading.Event) -> None:
@@ -161,8 +160,9 @@ def _wait_ended(cluster: Cluster, name: str, where: str, timeout: float, cancel:
                 remedy="the node pulls by itself: it needs the registry's CA and route, and the login",
             )
         if time.monotonic() > deadline:
+            why = ": ".join(str(waiting[k]) for k in ("reason", "message") if waiting.get(k))
             raise ClusterWaitError(
-                f"the Pod has not ended after {timeout:g} s (phase {phase} {waiting.get('reason', '')})",
+                f"the Pod has not ended after {timeout:g} s (phase {phase} {why})",
                 where=where,
                 remedy="look at the Pod's events; the node may have no room or no route to the registry",
             )
@@ -174,22 +174,37 @@ def _waiting(status: Mapping[str, Any]) -> dict[str, Any]:
         waiting = (container.get("state") or {}).get("waiting")
         if waiting:
             return dict(waiting)
-    return {}
+    conditions = status.get("conditions") or []
+    return next((dict(c) for c in conditions if c.get("reason") == "Unschedulable"), {})
 
 
-def _pod(cluster: Cluster, image: str, name: str, mark: str, timeout: float) -> objects.Json:
+def _pod(settings: Settings, image: str, mark: str) -> objects.Json:
     # Always: a node that has the image already would prove nothing about the login.
     container = {"name": "image", "image": image, "imagePullPolicy": "Always"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": cluster.namespace, "labels": labels(mark)},
+        "metadata": {"name": run_name(settings), "namespace": settings.namespace, "labels": labels(mark)},
         "spec": {
             "restartPolicy": "Never",
             # For when this process is killed; else the wait here ends first, and says why.
-            "activeDeadlineSeconds": math.ceil(timeout) + _OVERTIME,
+            "activeDeadlineSeconds": math.ceil(settings.ready_timeout) + _OVERTIME,
             "automountServiceAccountToken": False,
-            "imagePullSecrets": [{"name": name}],
+            "imagePullSecrets": [{"name": run_name(settings)}],
             "containers": [container],
+            **_place(settings),
         },
     }
+
+
+def _place(settings: Settings) -> objects.Json:
+    """Where it may run: on the builder's kind of nodes, of the architecture that the image is built for."""
+    place: objects.Json = {"tolerations": [dict(t) for t in settings.tolerations]}
+    selector = dict(settings.node_selector)
+    built_for = {platform.split("/")[1] for platform in settings.platforms}
+    if not built_for:  # for that of the builder's node, which not everybody may read: the scheduler knows it
+        beside = {"labelSelector": {"matchLabels": labels(settings.name)}, "topologyKey": _ARCH}
+        place["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}}
+    elif len(built_for) == 1 and not built_for & _OF_NO_NODE:
+        selector[_ARCH] = built_for.pop()
+    return {k: v for k, v in (place | {"nodeSelector": selector}).items() if v}

@@ -26,15 +26,20 @@ class Signal:
         return f"{self.reason}: {' '.join(self.text.split())}{times}"
 
 
+def is_over(pod: Json) -> bool:
+    """True for a Pod that never runs again: evicted, its node shut down, its time up."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
 def of_pod(pod: Json, stopped: str = "") -> Iterator[Signal]:
-    """Signals of one Pod's status: conditions that are not True, container states, a failed phase.
+    """Signals of one Pod's status: conditions that are not True, container states, a phase that ends it.
 
     `stopped`: the id of a container that was ended on purpose, to change its image. That it ended is no
     signal, nor that the node backs off after it (as it does where it has run the new image before).
     """
     status = pod.get("status") or {}
-    if status.get("phase") == "Failed":
-        yield Signal("phase", str(status.get("reason", "Failed")), str(status.get("message", "")))
+    if is_over(pod):
+        yield Signal("phase", str(status.get("reason") or status["phase"]), str(status.get("message", "")))
     for c in status.get("conditions") or []:
         if c.get("status") != "True" and c.get("reason"):
             yield Signal("condition", f"{c['type']}/{c['reason']}", str(c.get("message", "")))

@@ -42,13 +42,14 @@ class InstallPod(Step):
         for wanted in render(self.settings):
             drift = drift_of(self.cluster, wanted)
             subject = objects.subject(self.cluster, wanted["kind"], wanted["metadata"]["name"])
-            if drift.action is Action.REPLACE and not self.settings.allow_replace:
+            if drift.action is Action.REPLACE and not (drift.ended or self.settings.allow_replace):
                 message = "it differs in fields that cannot change in place"
                 evidence = "; ".join(str(d) for d in drift.fixed)
                 remedy = "set allow_replace, or set the parameters back"
                 findings.append(Finding(Status.BLOCKED, subject, message, evidence, remedy, self.notebook))
             else:
-                findings.append(Finding(Status.OK, subject, f"to do: {drift.action.value}"))
+                why = f"; {drift.ended}" if drift.ended else ""
+                findings.append(Finding(Status.OK, subject, f"to do: {drift.action.value}{why}"))
         return findings
 
     def _plan(self) -> Plan:

@@ -9,7 +9,7 @@ from runbook_lib.builder import buildctl
 from runbook_lib.builder.buildctl import POD_VARIABLE
 from runbook_lib.builder.cache_guard import set_aside_broken
 from runbook_lib.builder.resume import build_or_resume
-from runbook_lib.cluster.run_image import run_image, run_name
+from runbook_lib.cluster.run_image import run_image
 from runbook_lib.errors import LoginRefusedError, PushNotProvenError, RunbookError, StepCancelledError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
@@ -152,8 +152,7 @@ class TestPush(Step):
         image = f"{reference.name}@{digest}"
         expected = self.settings.expected_output or ("" if self.settings.context_dir else SAMPLE_OUTPUT)
         try:
-            name, timeout = run_name(self.settings), self.settings.ready_timeout
-            output = run_image(self.cluster, image, {"auths": auths}, name, timeout, self.cancelled)
+            output = run_image(self.cluster, self.settings, image, {"auths": auths}, self.cancelled)
         except StepCancelledError:
             raise
         except RunbookError as e:

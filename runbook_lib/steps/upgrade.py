@@ -11,6 +11,7 @@ from runbook_lib.cluster.apply import plan_object
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.bring_up import Brought, bring_up
 from runbook_lib.cluster.manifest import mode_of, render, spec_of
+from runbook_lib.cluster.signals import is_over
 from runbook_lib.errors import (
     ApplyRefusedError,
     ClusterError,
@@ -32,11 +33,12 @@ _ROOTLESS = "-rootless"
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The builder as it is in the cluster: its image, its mode, and whether its cache lies in a volume."""
+    """The live builder: image, mode, whether its cache lies in a volume, whether it has ended."""
 
     image: str
     mode: Mode
     has_volume: bool
+    is_over: bool = False
 
     def __str__(self) -> str:
         return f"{self.image} ({self.mode})"
@@ -55,7 +57,7 @@ def live_builder(cluster: Cluster, settings: Settings) -> Live:
         raise PodNotReadyError("there is no builder", where=where, remedy="run notebook 01")
     spec = spec_of(found)
     volumes = any(v["name"] == "state" for v in spec.get("volumes") or []) and settings.kind == "pod"
-    return Live(str(spec["containers"][0]["image"]), mode_of(found), volumes)
+    return Live(str(spec["containers"][0]["image"]), mode_of(found), volumes, is_over(found))
 
 
 def wanted(settings: Settings, live: Live) -> Settings | None:
@@ -99,6 +101,8 @@ def plan(cluster: Cluster, new: Settings, live: Live) -> list[Change]:
     """The change of each object as a diff, and what is lost by it."""
     changes = [plan_object(cluster, o, allow_replace=new.allow_replace) for o in render(new)]
     last = changes[-1]
+    if live.is_over:  # with its builds and its cache
+        return changes
     if last.action is Action.REPLACE or (last.action is Action.UPDATE and not live.has_volume):
         lost = "!lost by this: the builder's cache, and builds that are running"
         changes[-1] = replace(last, diff=f"{last.diff}\n{lost}")

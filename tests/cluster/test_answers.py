@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from serving import Reply, Replying, serving
 
 from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
+from runbook_lib.cluster.last_words import last_words, pod_log
 from runbook_lib.errors import ClusterUnreachableError
 from runbook_lib.settings_sources import load
 
@@ -23,10 +25,15 @@ CALLS: dict[str, Callable[[Cluster], object]] = {
     "version": lambda cluster: cluster.version(),
     "secret": lambda cluster: cluster.read_secret("ns", "name", "key"),
     "read": lambda cluster: objects.read(cluster, "Pod", "buildkitd"),
+    "delete": lambda cluster: objects.delete(cluster, "Pod", "buildkitd"),
     "post": lambda cluster: objects.post(
         cluster, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}
     ),
 }
+
+
+def a_log(cluster: Cluster) -> object:
+    return pod_log(cluster, "Pod ns/b", "b")
 
 
 def bound(host: str, folder: Path, timeout: float = 5.0) -> Cluster:
@@ -130,12 +137,67 @@ def test_another_answer_than_an_object_is_said_to_come_from_elsewhere(
     assert host in caught.value.where
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"<html>no such page: pods does not exist</html>"),
+        ("text/plain", b"404 page not found\n"),
+        ("application/json", b'{"message": "pods \\"buildkitd\\" not found"}'),
+        ("application/json", b'[{"kind": "Status"}]'),
+        ("application/json", b"[" * 100_000),
+        ("application/octet-stream", b"\xff\x00"),
+        ("", b""),
+    ],
+    ids=["page", "plain", "other JSON", "list", "deep", "bytes", "nothing"],
+)
+@pytest.mark.parametrize("call", [*CALLS.values(), a_log], ids=[*CALLS, "log"])
+def test_not_found_is_believed_of_the_api_server_alone(
+    tmp_path: Path, call: Callable[[Cluster], object], kind: str, body: bytes
+) -> None:
+    with (
+        server((404, {"Content-Type": kind}, body)) as host,
+        pytest.raises(ClusterUnreachableError, match="something other than the API server") as caught,
+    ):
+        call(bound(host, tmp_path))
+    assert host in caught.value.where
+    assert "login page" in caught.value.remedy
+
+
+def test_what_the_api_server_does_not_have_is_none(tmp_path: Path) -> None:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+    status["message"] = 'pods "buildkitd" not found'
+    with server((404, {"Content-Type": "application/json"}, json.dumps(status).encode())) as host:
+        assert objects.read(bound(host, tmp_path), "Pod", "buildkitd") is None
+        assert not objects.delete(bound(host, tmp_path), "Pod", "buildkitd")
+
+
 def test_a_redirect_to_a_login_page_is_not_followed(tmp_path: Path) -> None:
     with (
         server((302, {"Location": "https://sso.invalid/login"}, b"")) as host,
         pytest.raises(ClusterUnreachableError, match=r"something other .*\(302\)"),
     ):
         objects.read(bound(host, tmp_path), "Pod", "buildkitd")
+
+
+LOG = "grün ".encode() * 3
+
+
+@pytest.mark.parametrize("log", [LOG, LOG[:-3], b"\xff\xfe raw"], ids=["whole", "cut", "no text"])
+def test_a_log_of_any_bytes_is_read(tmp_path: Path, log: bytes) -> None:
+    with server((200, {"Content-Type": "text/plain"}, log)) as host:
+        cluster = bound(host, tmp_path)
+        assert pod_log(cluster, "Pod ns/b", "b", limit_bytes=9) == log.decode(errors="replace")
+        assert last_words(cluster, "b") == log.decode(errors="replace").strip()
+
+
+def test_a_log_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+    refusal = {
+        "kind": "Status",
+        "message": 'pods "b" is forbidden: User "u" cannot get resource "pods/log" in API group "" in the'
+        ' namespace "ns"',
+    }
+    with server((403, {"Content-Type": "application/json"}, json.dumps(refusal).encode())) as host:
+        assert "may not get pods/log" in last_words(bound(host, tmp_path), "b")
 
 
 def test_the_client_s_own_reading_is_held_to_the_same(tmp_path: Path) -> None:

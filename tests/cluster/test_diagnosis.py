@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cluster_lab import Site
@@ -15,7 +15,7 @@ from runbook_lib.cluster import objects
 from runbook_lib.cluster.binding import Cluster
 from runbook_lib.cluster.diagnosis import diagnose, is_virtual
 from runbook_lib.cluster.manifest import render
-from runbook_lib.cluster.pods import is_ready
+from runbook_lib.cluster.pods import candidates, is_ready
 from runbook_lib.cluster.precheck import nodes
 from runbook_lib.cluster.signals import Signal, is_about, is_current, is_stale, of_event, of_pod
 from runbook_lib.cluster.waits import wait_ready
@@ -28,6 +28,7 @@ from runbook_lib.errors import (
     PodNotReadyError,
 )
 from runbook_lib.progress import silent_sink
+from runbook_lib.settings_sources import load
 from runbook_lib.steps.install_pod import InstallPod
 
 BUSYBOX = "docker.io/library/busybox:latest"
@@ -262,6 +263,12 @@ def _seen(source: str, reason: str, text: str, count: int = 1) -> list[Signal]:
          "pull-secret-missing"),
         (_seen("terminated", "OOMKilled", "exit code 137", 2), "out-of-memory"),
         (_seen("phase", "Evicted", "The node was low on resource: ephemeral-storage."), "evicted"),
+        (_seen("phase", "Terminated", "Pod was terminated: imminent node shutdown."), "evicted"),
+        (_seen("phase", "NodeShutdown", "Pod was rejected as the node is shutting down."), "evicted"),
+        (_seen("phase", "Preempting", "Preempted in order to admit critical pod"), "evicted"),
+        (_seen("phase", "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+         "evicted"),
+        (_seen("phase", "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu"), "evicted"),
         (_seen("event", "FailedCreatePodSandBox", "failed to create pod sandbox: user namespaces is not "
               "supported by the runtime"), "userns-unsupported"),
     ],
@@ -296,6 +303,7 @@ def _node(**more: Any) -> dict[str, Any]:  # noqa: ANN401
     [
         {"metadata": {"name": "v1", "labels": {"type": "virtual-kubelet"}}},
         {"spec": {"providerID": "ocid1.virtualnode.oc1.iad.abc"}},
+        {"spec": {"providerID": "oci://ocid1.virtualnode.oc1.iad.abc"}},
     ],
 )
 def test_a_virtual_node_is_final_at_once(more: dict[str, Any]) -> None:
@@ -304,8 +312,21 @@ def test_a_virtual_node_is_final_at_once(more: dict[str, Any]) -> None:
     found = diagnose([], age=0, node=node)
     assert [(d.cause, d.final) for d in found] == [("virtual-node", True)]
     assert "node_selector" in found[0].finding.remedy
-    assert not is_virtual(_node())
-    assert diagnose([], age=0, node=_node()) == []
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "",
+        "ocid1.instance.oc1.iad.abc",
+        "azure:///subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets"
+        "/aks-pool-1-vmss/virtualMachines/0",
+    ],
+)
+def test_a_virtual_machine_is_no_virtual_node(provider: str) -> None:
+    node = _node(spec={"providerID": provider})
+    assert not is_virtual(node)
+    assert diagnose([], age=0, node=node) == []
 
 
 def test_a_node_that_is_not_ready_is_named() -> None:
@@ -362,6 +383,7 @@ def test_signs_of_an_earlier_pod_or_image_are_told_apart() -> None:
     assert is_current(_event("ReplicaSet", "buildkitd-7c9f8d6b5", "old"), pod)
     assert str(of_event(_event("Pod", "b"))) == "Failed: m (×2)"
     assert [s.source for s in of_pod(pod)] == ["phase"]
+    assert [str(s) for s in of_pod({"status": {"phase": "Succeeded"}})] == ["Succeeded: "]
     signal = Signal(
         "waiting", "ErrImagePull", 'failed to pull "docker.io/moby/buildkit:v1-rootless": not found'
     )
@@ -385,6 +407,16 @@ def test_a_container_ended_to_change_its_image_is_no_crash() -> None:
     status["lastState"] = {"terminated": {**ended, "containerID": "c2"}}
     status["containerID"] = "c2"
     assert [d.cause for d in diagnose(of_pod(pod, "c1"), 5)] == ["crash-loop"]
+
+
+def test_an_ended_pod_of_a_deployment_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pod(name: str, created: str, phase: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "creationTimestamp": created}, "status": {"phase": phase}}
+
+    listed = [pod("evicted", "2026-01-02", "Failed"), pod("next", "2026-01-01", "Pending")]
+    monkeypatch.setattr(objects, "list_all", lambda *_: listed)
+    found = candidates(cast("Cluster", None), load({"kind": "deployment"}, environ={}))
+    assert [p["metadata"]["name"] for p in found] == ["next"]
 
 
 @pytest.mark.parametrize("started", [True, False])

@@ -19,12 +19,13 @@ def refused(code: int, message: str) -> ApiException:
     return ApiException(status=0, reason=f"Handshake status {code} Not Found -+-+- {{}} -+-+- {message}")
 
 
-def test_a_kubelet_that_has_just_started_is_no_missing_pod() -> None:
+@pytest.mark.parametrize("text", ["pod does not exist", 'pod "buildkitd" does not exist\n'])
+def test_a_kubelet_that_has_just_started_is_no_missing_pod(text: str) -> None:
     with (
         pytest.raises(errors.PodNotReadyError, match="kubelet has just started") as caught,
         explained("https://server", "Pod ns/buildkitd"),
     ):
-        raise refused(404, "pod does not exist")
+        raise refused(404, text)
     assert "wait some seconds" in caught.value.remedy
 
 
@@ -41,7 +42,20 @@ def test_a_missing_object_is_in_the_error_tree() -> None:
         pytest.raises(errors.ObjectMissingError, match="it is not there"),
         explained("https://server", "Pod ns/buildkitd"),
     ):
-        raise refused(404, '{"message": "pods \\"buildkitd\\" not found"}')
+        raise refused(404, '{"kind": "Status", "message": "pods \\"buildkitd\\" not found"}')
+
+
+def test_an_answer_that_came_without_its_body_is_no_proxy_s() -> None:
+    with pytest.raises(errors.ObjectMissingError), explained("https://server", "Pod ns/buildkitd"):
+        raise refused(404, "None")
+
+
+def test_a_page_of_a_proxy_is_no_missing_pod() -> None:
+    with (
+        pytest.raises(errors.ClusterUnreachableError, match=r"something other .*\(404\)"),
+        explained("https://server", "Pod ns/buildkitd"),
+    ):
+        raise refused(404, "<html>no such page</html>")
 
 
 CLUSTER = cast("Cluster", SimpleNamespace(server="https://server", timeout=5.0))

@@ -19,6 +19,7 @@ from runbook_lib.errors import (
     NotOursError,
     StepCancelledError,
 )
+from runbook_lib.settings_sources import load
 
 NAME = "buildkitd-run"
 IMAGE = "reg.example/a@sha256:" + "0" * 64
@@ -40,9 +41,11 @@ class World:
         self.sticks = False
         self.applied: dict[str, dict[str, Any]] = {}
         self.after: Callable[[str, str], None] = lambda _verb, _kind: None
-        self.core = SimpleNamespace(read_namespaced_pod_log=lambda *_, **__: "hello")
+        log = SimpleNamespace(data=b"hello")
+        self.core = SimpleNamespace(read_namespaced_pod_log=lambda *_, **__: log)
         self.server, self.namespace, self.request_timeout = "https://server", "team", (1.0, 1.0)
         self.kubectl_words = "kubectl --namespace=team"
+        self.settings = load({}, environ={})
 
     def has(self, kind: str, marks: dict[str, str]) -> None:
         self.there[kind] = {"metadata": {"name": NAME, "uid": f"old-{kind}", "labels": marks}}
@@ -76,7 +79,8 @@ class World:
         return True
 
     def run(self, timeout: float = 120.0, cancel: threading.Event | None = None) -> str:
-        return run_image.run_image(cast("Cluster", self), IMAGE, LOGINS, NAME, timeout, cancel)
+        settings = self.settings.model_copy(update={"ready_timeout": timeout})
+        return run_image.run_image(cast("Cluster", self), settings, IMAGE, LOGINS, cancel)
 
 
 @pytest.fixture
@@ -194,6 +198,56 @@ def test_waiting_ends_in_time_and_when_it_is_cancelled(world: World) -> None:
     world.sticks = True
     with pytest.raises(StepCancelledError):
         world.run(cancel=cancel)
+
+
+TOLERATION = {"key": "builders", "operator": "Exists", "effect": "NoSchedule"}
+BESIDE_THE_BUILDER = {
+    "labelSelector": {"matchLabels": labels("buildkitd")},
+    "topologyKey": "kubernetes.io/arch",
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "selector", "beside"),
+    [
+        ({}, None, [BESIDE_THE_BUILDER]),
+        ({"node_selector": {"pool": "b"}}, {"pool": "b"}, [BESIDE_THE_BUILDER]),
+        ({"platforms": ["linux/arm64"]}, {"kubernetes.io/arch": "arm64"}, None),
+        ({"platforms": ["linux/arm64/v8"], "node_selector": {"pool": "b"}},
+         {"pool": "b", "kubernetes.io/arch": "arm64"}, None),
+        ({"platforms": ["linux/amd64", "linux/arm64"]}, None, None),
+        ({"platforms": ["linux/386"]}, None, None),
+    ],
+)  # fmt: skip
+def test_the_image_runs_where_the_builder_may_and_on_what_it_is_built_for(
+    world: World, values: dict[str, Any], selector: dict[str, str] | None, beside: list[object] | None
+) -> None:
+    world.settings = load({**values, "tolerations": [TOLERATION]}, environ={})
+    world.run()
+    spec = world.applied["Pod"]["spec"]
+    assert spec["tolerations"] == [TOLERATION]
+    assert spec.get("nodeSelector") == selector
+    affinity = spec.get("affinity", {}).get("podAffinity", {})
+    assert affinity.get("requiredDuringSchedulingIgnoredDuringExecution") == beside
+
+
+def test_an_image_that_no_node_takes_is_told_by_the_scheduler_s_words(world: World) -> None:
+    world.ends = "Pending"
+    said = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+
+    def unschedulable(_: str, kind: str) -> None:
+        if kind == "Pod":
+            condition = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": said,
+            }
+            world.there["Pod"]["status"]["conditions"] = [condition]
+
+    world.after = unschedulable
+    with pytest.raises(ClusterWaitError, match=r"phase Pending Unschedulable: 0/1 nodes"):
+        world.run(timeout=0.05)
 
 
 def test_a_failed_program_says_what_it_printed(world: World) -> None:

@@ -15,6 +15,7 @@ from runbook_lib.findings import Findings, Status
 from runbook_lib.plan import Action, Plan
 from runbook_lib.settings import DEFAULT_IMAGE
 from runbook_lib.steps.install_pod import InstallPod
+from runbook_lib.steps.operate import Operate
 
 # In the Pod, buildctl is the client: it asks for the mirror's token itself, so it must trust the CA as well.
 BUILD = """
@@ -220,6 +221,27 @@ def test_a_pod_that_is_being_deleted_is_waited_for_and_made_anew(site: Site) -> 
     timer.join()
     assert step.verify().passed
     assert site.live("pod", "going")["metadata"]["uid"] != old
+
+
+def test_a_pod_that_has_ended_is_made_anew_by_the_next_run(site: Site) -> None:
+    step = site.step(InstallPod, name="ended")
+    step.apply()
+    old = site.live("pod", "ended")["metadata"]["uid"]
+    site.kubectl("patch", "pod", "ended", "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
+    site.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/ended", "--timeout=50s")
+    found = site.step(Operate, name="ended").check()
+    assert "run notebook 01 again" in str(found)
+    assert "DeadlineExceeded" in str(found)
+    again = site.step(InstallPod, name="ended")
+    assert "to do: replace; it has ended (Failed, DeadlineExceeded)" in str(again.check())
+    plan = again.plan().changes[-1]
+    assert plan.action is Action.REPLACE
+    assert "it has ended (Failed, DeadlineExceeded)" in plan.diff
+    assert again.apply().passed
+    assert again.verify().passed
+    assert site.live("pod", "ended")["metadata"]["uid"] != old
+    assert site.written(again.apply) == []
+    site.kubectl("delete", "pod", "ended", "--wait=false")
 
 
 def test_somebody_elses_pod_is_left_alone(site: Site) -> None:
