@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -59,13 +59,16 @@ class Store:
         return self.folder / folder / (f"{program}.exe" if platform.startswith("windows/") else program)
 
     def look(self, path: Path) -> Fetched | None:
-        """The record of a fetched binary, when it is there and its bytes still have the recorded sha256."""
+        """The record of a fetched binary, when it is there and its bytes still have the recorded sha256.
+
+        Its path is where it lies now: the folder may have been moved or copied since the note was written.
+        """
         try:
             record = Fetched(**json.loads(_note(path).read_text()))
             intact = os.access(path, os.X_OK) and sha256_of(path) == record.sha256
         except (OSError, ValueError, TypeError):
             return None
-        return record if intact else None
+        return replace(record, path=str(path)) if intact else None
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
