@@ -6,13 +6,14 @@ bytes no longer have that sha256 counts as not fetched.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from runbook_lib.errors import SourceError
 from runbook_lib.settings import Settings
 
 LOCK_TIMEOUT = 120.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # write(2) names no file
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +79,40 @@ class Store:
         Raises:
             SourceError: the folder cannot be written, or another run holds it for over two minutes.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (
-                filelock.FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT),
-                _swept(self.folder),
-                tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.folder) as temporary,
-            ):
+        with ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(filelock.FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT))
+                held.enter_context(_swept(self.folder))
+                made = tempfile.TemporaryDirectory(
+                    prefix=".fetch-", dir=self.folder, ignore_cleanup_errors=True
+                )
+                temporary = held.enter_context(made)
+            except filelock.Timeout as e:
+                raise SourceError(
+                    f"another run has been fetching for over {LOCK_TIMEOUT:g} s",
+                    where=str(self.folder),
+                    remedy="wait for it, or give another bin_dir",
+                ) from e
+            except OSError as e:
+                raise self._not_writable(e) from e
+            try:
                 yield Path(temporary)
-        except filelock.Timeout as e:
-            raise SourceError(
-                f"another run has been fetching for over {LOCK_TIMEOUT:g} s",
-                where=str(self.folder),
-                remedy="wait for it, or give another bin_dir",
-            ) from e
-        except OSError as e:
-            raise SourceError(
-                f"cannot be written: {e.strerror}", where=str(self.folder), remedy="give a writable bin_dir"
-            ) from e
+            except OSError as e:
+                if not self._is_of_writing(e):
+                    raise
+                raise self._not_writable(e) from e
+
+    def _is_of_writing(self, e: OSError) -> bool:
+        """True where this folder is at fault; OSError is also what the network and other files raise."""
+        if e.filename is None:
+            return e.errno in _FULL
+        return Path(str(e.filename)).resolve().is_relative_to(self.folder.resolve())
+
+    def _not_writable(self, e: OSError) -> SourceError:
+        return SourceError(
+            f"cannot be written: {e.strerror}", where=str(self.folder), remedy="give a writable bin_dir"
+        )
 
     def put(self, found: Path, record: Fetched) -> Fetched:
         """Move a checked binary to its place, with its record. The caller holds the lock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbook_lib.builder.store import Fetched, Store
+from runbook_lib.errors import SourceError
 from runbook_lib.settings_sources import load
 
 
@@ -64,3 +66,29 @@ def test_a_folder_that_was_moved_is_used_where_it_is(store: Store, tmp_path: Pat
     for record in moved.fetched():
         moved.remove(record)
     assert list(moved.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file"),  # as ssl raises it for SSL_CERT_FILE
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+        PermissionError(errno.EACCES, "Permission denied", "/elsewhere/archive"),
+    ],
+)
+def test_errors_of_other_things_are_not_told_as_the_folders(store: Store, error: OSError) -> None:
+    with pytest.raises(type(error)), store.locked():
+        raise error
+    assert [p.name for p in store.folder.iterdir() if p.name.startswith(".fetch-")] == []
+
+
+def test_what_cannot_be_written_names_the_folder(store: Store) -> None:
+    with pytest.raises(SourceError, match="cannot be written: No space left") as caught, store.locked():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.where == str(store.folder)
+    with pytest.raises(SourceError, match="cannot be written: Is a directory"), store.locked() as folder:
+        folder.write_text("")
+    (store.folder / "file").write_text("")
+    below = Store(load({"bin_dir": str(store.folder / "file")}, environ={}))
+    with pytest.raises(SourceError, match=r"cannot be written: (File|Not a)"), below.locked():
+        raise AssertionError("nobody comes here")
