@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runbook_lib.builder import platforms
 from runbook_lib.builder.archive import extract
-from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version
+from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version, version_in
 from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
@@ -110,8 +110,7 @@ def _of_pod(request: Request) -> Offer:
     found = platforms.of_header(head)
     if found != platforms.base(request.platform):
         raise SourceError(f"the pod's buildctl is for {found or 'no known platform'}", where=where)
-    words = _answer(request, [IN_POD, "--version"]).decode(errors="replace").split()
-    version = words[2] if len(words) > 2 else ""
+    version = version_in(_answer(request, [IN_POD, "--version"]))
     if version != request.version:
         raise SourceError(f"the pod's buildctl is {version or 'of unknown version'}", where=where)
     digest = _answer(request, ["sha256sum", IN_POD]).decode(errors="replace").partition(" ")[0].strip()

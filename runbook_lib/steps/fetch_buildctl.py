@@ -197,15 +197,15 @@ class FetchBuildctl(Step):
 
 def _daemon_version(in_pod: sources.PodExec, pod: str) -> str:
     code, out, _ = in_pod(["buildkitd", "--version"], buildctl.QUESTION_SECONDS)
-    words = out.decode(errors="replace").split()
-    if code != 0 or len(words) < 3 or not words[2].startswith("v"):
+    version = buildctl.version_in(out)
+    if code != 0 or not version:
         raise SourceError(
             "the daemon's version is not known",
             where=f"pod {pod}",
             remedy="give buildctl_version",
             notebook="03_fetch_buildctl.ipynb",
         )
-    return words[2]
+    return version
 
 
 def _of_record(subject: str, record: Fetched, message: str) -> Finding:
