@@ -25,6 +25,7 @@ from runbook_lib.builder.web import refuse_unprotected
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
 """Runs a command in the builder's pod: (command, timeout in seconds) -> (exit code, stdout, stderr)."""
@@ -156,6 +157,8 @@ def _of_file(request: Request) -> Offer:
     if not given:
         raise SourceError("the parameter buildctl_archive is empty")
     archive = Path(given).expanduser().absolute()
+    if why := barred(archive):
+        raise SourceError(f"{archive} cannot be read: {why}", remedy="make it readable for this user")
     if not archive.is_file():
         raise SourceError(f"there is no file {archive}")
     digest, expected = sha256_of(archive), request.settings.buildctl_sha256

@@ -23,6 +23,7 @@ import platformdirs
 from runbook_lib.builder.fetch import sha256_of
 from runbook_lib.errors import SourceError
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 LOCK_TIMEOUT = 120.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # write(2) names no file
@@ -126,7 +127,15 @@ class Store:
         return record
 
     def fetched(self) -> list[Fetched]:
-        """The records of all binaries that are here and intact, by path."""
+        """The records of all binaries that are here and intact, by path.
+
+        Raises:
+            SourceError: this user may not look into the folder.
+        """
+        if why := barred(self.folder, os.R_OK | os.X_OK):
+            raise SourceError(
+                f"cannot be read: {why}", where=str(self.folder), remedy="give another folder in bin_dir"
+            )
         notes = sorted(self.folder.glob("*/*.json"))
         looked = (self.look(note.with_name(note.name.removesuffix(".json"))) for note in notes)
         return [record for record in looked if record is not None]
