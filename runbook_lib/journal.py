@@ -66,11 +66,12 @@ class Journal:
         Raises:
             JournalError: the file cannot be read, set aside or written.
         """
-        try:
-            if self.path.stat().st_size <= most:
+        with self._explained():
+            try:
+                if self.path.stat().st_size <= most:
+                    return
+            except FileNotFoundError:
                 return
-        except FileNotFoundError:
-            return
         facts: dict[str, Entry] = {}
         newest: deque[Entry] = deque(maxlen=_KEPT)  # a page's memory would keep what all of them took
         for entry in self.entries():

@@ -45,6 +45,21 @@ def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     return content
 
 
+def barred(path: str | Path, access: int = os.R_OK) -> str:
+    """What keeps this user from `path`, in the system's words; "" where nothing does, or nothing is there.
+
+    `access` is what os.access takes. Path.is_file and its like raise PermissionError for a folder on the way.
+    """
+    try:
+        file = expanded(path)
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    except OSError as e:
+        return e.strerror or type(e).__name__
+    return "" if os.access(file, access) else os.strerror(errno.EACCES)
+
+
 def is_stream(path: str | Path) -> bool:
     """True where a pipe, a socket or a device stands in the place of a file."""
     try:

@@ -25,7 +25,8 @@ from runbook_lib.findings import Finding, Status
 CONTAINER = "buildkitd"
 QUESTION_SECONDS = 20.0  # for one question to the daemon: a fault is to be told within 30
 POD_VARIABLE = "$POD"  # stands for the pod's name in the address of a plan
-_BANNER = re.compile(r"^buildctl\s+\S*buildkit\S*\s+(v\S+)")
+# Homebrew and nix leave the v out. The version becomes the name of a folder, so it holds no slash.
+_BANNER = re.compile(r"build(?:ctl|kitd)\s+\S*buildkit\S*\s+v?(\d[\w.+~-]*)(?=\s|$)")
 
 
 def address(pod: str, namespace: str, context: str = "") -> str:
@@ -43,8 +44,8 @@ def client_version(path: Path, timeout: float = 15.0) -> str:
         BinaryError: it does not run, or does not answer like buildctl.
     """
     done = run([str(path), "--version"], clean_environment(), timeout)
-    match = _BANNER.match(done.stdout.decode(errors="replace"))
-    if done.code != 0 or not match:
+    version = version_in(done.stdout)
+    if done.code != 0 or not version:
         raise BinaryError(
             f"it does not answer like buildctl (exit code {done.code}): "
             f"{(done.stdout[:80].decode(errors='replace') or done.stderr[:200]).strip()}",
@@ -52,7 +53,13 @@ def client_version(path: Path, timeout: float = 15.0) -> str:
             remedy="run notebook 03 again, or correct the parameter buildctl",
             notebook="03_fetch_buildctl.ipynb",
         )
-    return match[1]
+    return version
+
+
+def version_in(banner: bytes) -> str:
+    """The version, such as v0.34.2, in what buildctl or buildkitd answers to --version; "" for none."""
+    match = _BANNER.match(banner.decode(errors="replace"))
+    return f"v{match[1]}" if match else ""
 
 
 def clean_environment() -> dict[str, str]:
@@ -127,7 +134,7 @@ class Builder:
             )
         answer = self._answer(done)
         try:
-            return str(answer["buildkitVersion"]["version"])
+            return "v" + str(answer["buildkitVersion"]["version"]).removeprefix("v")
         except (KeyError, TypeError) as e:
             raise VersionSkewError(
                 "the daemon answers, but names no version",

@@ -54,14 +54,15 @@ def download(
 
     Raises:
         DownloadError: no connection, an error answer, a web page, a short or too large body, a redirect to
-            plain http, plain http without a known sha256, or not done in `timeout` seconds.
+            plain http, plain http without a known sha256, not done in `timeout` seconds, or a variable
+            for proxies or CAs that cannot be used.
         ChecksumError: the file is whole but not the one expected; nothing is left behind.
     """
     if not sha256:
         refuse_unprotected(url)
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with client_of_downloads() as client:
+    with client_of_downloads(url) as client:
         persist(lambda left: _one_attempt(client, url, part, sink, left), url, timeout)
     found = sha256_of(part)
     if sha256 and found != sha256:

@@ -18,6 +18,7 @@ from runbook_lib.builder.store import Store
 from runbook_lib.errors import BinaryError
 from runbook_lib.findings import Finding, Status
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 SUPPORTED_SKEW = 1  # minor versions, either way
 _MINOR = re.compile(r"v?(\d+)\.(\d+)")
@@ -60,9 +61,16 @@ def executable(given: str, parameter: str) -> Path:
     """The path of an executable file that a parameter names.
 
     Raises:
-        BinaryError: it is missing, not a file, or not executable.
+        BinaryError: it is missing or out of reach, not a file, or not executable.
     """
     path = Path(given).expanduser().absolute()
+    if why := barred(path, os.F_OK):
+        raise BinaryError(
+            f"it cannot be reached: {why}",
+            where=str(path),
+            remedy=f"make it one that this user may run, or correct the parameter {parameter}",
+            notebook=_NOTEBOOK,
+        )
     if not path.is_file() or not os.access(path, os.X_OK):
         raise BinaryError(
             "there is no executable file here",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runbook_lib.builder import platforms
 from runbook_lib.builder.archive import extract
-from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version
+from runbook_lib.builder.buildctl import QUESTION_SECONDS, client_version, version_in
 from runbook_lib.builder.buildctl_release import RELEASES, expected_sha256, release_url
 from runbook_lib.builder.fetch import download, sha256_of
 from runbook_lib.builder.kubectl import executable
@@ -25,6 +25,7 @@ from runbook_lib.builder.web import refuse_unprotected
 from runbook_lib.errors import BinaryError, BuilderError, ChecksumError, SourceError
 from runbook_lib.progress import Event, Sink
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 PodExec = Callable[[list[str], float], tuple[int, bytes, bytes]]
 """Runs a command in the builder's pod: (command, timeout in seconds) -> (exit code, stdout, stderr)."""
@@ -110,8 +111,7 @@ def _of_pod(request: Request) -> Offer:
     found = platforms.of_header(head)
     if found != platforms.base(request.platform):
         raise SourceError(f"the pod's buildctl is for {found or 'no known platform'}", where=where)
-    words = _answer(request, [IN_POD, "--version"]).decode(errors="replace").split()
-    version = words[2] if len(words) > 2 else ""
+    version = version_in(_answer(request, [IN_POD, "--version"]))
     if version != request.version:
         raise SourceError(f"the pod's buildctl is {version or 'of unknown version'}", where=where)
     digest = _answer(request, ["sha256sum", IN_POD]).decode(errors="replace").partition(" ")[0].strip()
@@ -157,6 +157,8 @@ def _of_file(request: Request) -> Offer:
     if not given:
         raise SourceError("the parameter buildctl_archive is empty")
     archive = Path(given).expanduser().absolute()
+    if why := barred(archive):
+        raise SourceError(f"{archive} cannot be read: {why}", remedy="make it readable for this user")
     if not archive.is_file():
         raise SourceError(f"there is no file {archive}")
     digest, expected = sha256_of(archive), request.settings.buildctl_sha256

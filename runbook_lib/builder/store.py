@@ -6,14 +6,15 @@ bytes no longer have that sha256 counts as not fetched.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -22,8 +23,10 @@ import platformdirs
 from runbook_lib.builder.fetch import sha256_of
 from runbook_lib.errors import SourceError
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 LOCK_TIMEOUT = 120.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # write(2) names no file
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,16 @@ class Store:
         return self.folder / folder / (f"{program}.exe" if platform.startswith("windows/") else program)
 
     def look(self, path: Path) -> Fetched | None:
-        """The record of a fetched binary, when it is there and its bytes still have the recorded sha256."""
+        """The record of a fetched binary, when it is there and its bytes still have the recorded sha256.
+
+        Its path is where it lies now: the folder may have been moved or copied since the note was written.
+        """
         try:
             record = Fetched(**json.loads(_note(path).read_text()))
             intact = os.access(path, os.X_OK) and sha256_of(path) == record.sha256
         except (OSError, ValueError, TypeError):
             return None
-        return record if intact else None
+        return replace(record, path=str(path)) if intact else None
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
@@ -74,24 +80,40 @@ class Store:
         Raises:
             SourceError: the folder cannot be written, or another run holds it for over two minutes.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (
-                filelock.FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT),
-                _swept(self.folder),
-                tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.folder) as temporary,
-            ):
+        with ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(filelock.FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT))
+                held.enter_context(_swept(self.folder))
+                made = tempfile.TemporaryDirectory(
+                    prefix=".fetch-", dir=self.folder, ignore_cleanup_errors=True
+                )
+                temporary = held.enter_context(made)
+            except filelock.Timeout as e:
+                raise SourceError(
+                    f"another run has been fetching for over {LOCK_TIMEOUT:g} s",
+                    where=str(self.folder),
+                    remedy="wait for it, or give another bin_dir",
+                ) from e
+            except OSError as e:
+                raise self._not_writable(e) from e
+            try:
                 yield Path(temporary)
-        except filelock.Timeout as e:
-            raise SourceError(
-                f"another run has been fetching for over {LOCK_TIMEOUT:g} s",
-                where=str(self.folder),
-                remedy="wait for it, or give another bin_dir",
-            ) from e
-        except OSError as e:
-            raise SourceError(
-                f"cannot be written: {e.strerror}", where=str(self.folder), remedy="give a writable bin_dir"
-            ) from e
+            except OSError as e:
+                if not self._is_of_writing(e):
+                    raise
+                raise self._not_writable(e) from e
+
+    def _is_of_writing(self, e: OSError) -> bool:
+        """True where this folder is at fault; OSError is also what the network and other files raise."""
+        if e.filename is None:
+            return e.errno in _FULL
+        return Path(str(e.filename)).resolve().is_relative_to(self.folder.resolve())
+
+    def _not_writable(self, e: OSError) -> SourceError:
+        return SourceError(
+            f"cannot be written: {e.strerror}", where=str(self.folder), remedy="give a writable bin_dir"
+        )
 
     def put(self, found: Path, record: Fetched) -> Fetched:
         """Move a checked binary to its place, with its record. The caller holds the lock."""
@@ -105,7 +127,15 @@ class Store:
         return record
 
     def fetched(self) -> list[Fetched]:
-        """The records of all binaries that are here and intact, by path."""
+        """The records of all binaries that are here and intact, by path.
+
+        Raises:
+            SourceError: this user may not look into the folder.
+        """
+        if why := barred(self.folder, os.R_OK | os.X_OK):
+            raise SourceError(
+                f"cannot be read: {why}", where=str(self.folder), remedy="give another folder in bin_dir"
+            )
         notes = sorted(self.folder.glob("*/*.json"))
         looked = (self.look(note.with_name(note.name.removesuffix(".json"))) for note in notes)
         return [record for record in looked if record is not None]

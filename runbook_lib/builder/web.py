@@ -12,6 +12,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop
 
 from runbook_lib.bounded import bounded
 from runbook_lib.errors import DownloadError
+from runbook_lib.web_client import new_client
 
 ATTEMPTS = 4
 _SLACK = 0.5  # seconds in which an attempt's own limits come first, which say more
@@ -49,7 +50,7 @@ def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | 
         DownloadError: any other failure, or the address is not https.
     """
     refuse_unprotected(url)
-    with client_of_downloads() as client:
+    with client_of_downloads(url) as client:
         bodies: list[bytes | None] = []
 
         def attempt(left: float) -> None:
@@ -76,9 +77,15 @@ def get_small(url: str, timeout: float = 30.0, limit: int = 4 << 20) -> bytes | 
         return bodies[-1]
 
 
-def client_of_downloads() -> httpx.Client:
-    """A client that follows no redirect by itself: each one is looked at first."""
-    return httpx.Client(
+def client_of_downloads(url: str) -> httpx.Client:
+    """A client that follows no redirect by itself: each one is looked at first.
+
+    Raises:
+        DownloadError: about `url`, a variable for proxies or CAs cannot be used.
+    """
+    return new_client(
+        DownloadError,
+        url,
         follow_redirects=False,
         timeout=httpx.Timeout(30.0, connect=10.0),
         headers={"Accept-Encoding": "identity"},

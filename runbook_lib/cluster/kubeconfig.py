@@ -10,7 +10,7 @@ import yaml
 
 from runbook_lib.errors import ContextNotFoundError
 from runbook_lib.settings import Settings
-from runbook_lib.small_files import expanded, is_stream, read_small
+from runbook_lib.small_files import barred, expanded, is_stream, read_small
 
 ANEW = "write the kubeconfig of this cluster anew"
 _MOST_BYTES = 4_000_000  # hundreds of clusters with their certificates
@@ -20,13 +20,14 @@ def kubeconfig_paths(settings: Settings) -> str:
     """Existing kubeconfig files, joined as $KUBECONFIG joins them; "" where there are none.
 
     Raises:
-        ContextNotFoundError: the parameter names a file that is not there.
+        ContextNotFoundError: the parameter names a file that is not there, or that this user may not reach.
     """
     if settings.kubeconfig:
         path = _existing(settings.kubeconfig)
         if not path:
+            why = barred(settings.kubeconfig)
             raise ContextNotFoundError(
-                "the kubeconfig file does not exist",
+                f"the kubeconfig cannot be read ({why})" if why else "the kubeconfig file does not exist",
                 where=settings.kubeconfig,
                 remedy="correct the parameter kubeconfig",
             )
@@ -64,7 +65,9 @@ def merged_of(paths: str, settings: Settings) -> dict[str, Any]:
     remedy = "write one with `oci ce cluster create-kubeconfig`, or set the parameter kubeconfig"
     if not paths:
         looked = settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise ContextNotFoundError("there is no kubeconfig", where=looked, remedy=remedy)
+        why = next(filter(None, map(barred, filter(None, looked.split(os.pathsep)))), "")
+        what = f"the kubeconfig cannot be read ({why})" if why else "there is no kubeconfig"
+        raise ContextNotFoundError(what, where=looked, remedy=remedy)
     merged: dict[str, Any] = {}
     for path in paths.split(os.pathsep):
         _merge(merged, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runbook_lib.registry.ocir import BEARER_USERNAME
 from runbook_lib.registry.other_ways import token_request
+from runbook_lib.registry.safe_file import is_there
 from runbook_lib.registry.targets import Target
 
 _PICK = 'import json, sys; print(json.load(sys.stdin)["data"]["token"], end="")'
@@ -25,7 +26,7 @@ def commands_for(target: Target, path: Path, *, alone: bool = False, method: str
     if method == "docker":
         return (by_docker,)
     login = f"{{ printf '%s:' {user}; {token}; }} | base64 | tr -d '\\n'"
-    if alone and not path.exists():
+    if alone and not is_there(path):
         text = json.dumps({"auths": {target.host: {"auth": "%s"}}})
         # printf is the shell's own, so the login is on no command line.
         write = f'printf {shlex.quote(text)} "$({login})" > {shlex.quote(str(path))}'

@@ -53,10 +53,8 @@ class DockerConfigFile:
 
     def is_shared(self) -> bool:
         """True when the file lets its group or others read it; False where there is none."""
-        try:
-            return bool(safe_file.real_path(self.path).stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-        except FileNotFoundError:
-            return False
+        path = safe_file.real_path(self.path)
+        return safe_file.is_there(path) and bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
     def helper_for(self, host: str) -> CredentialHelper | None:
         """The credential helper that keeps the login of `host`, or None: the file keeps it."""

@@ -53,11 +53,19 @@ def read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as e:
-        raise DockerConfigError(
-            f"it cannot be read: {e.strerror}",
-            where=str(path),
-            remedy="make it readable for this user, or give another folder in docker_config",
-        ) from e
+        raise _not_readable(path, e) from e
+
+
+def is_there(path: Path) -> bool:
+    """True where there is something at `path`.
+
+    Raises:
+        DockerConfigError: this user may not look there.
+    """
+    try:
+        return path.exists()
+    except OSError as e:
+        raise _not_readable(path, e) from e
 
 
 def backup_of(path: Path) -> Path:
@@ -79,7 +87,7 @@ def update(path: Path, change: Callable[[bytes | None], bytes | None], *, backup
         DockerConfigError: not writable, or the lock or a quiet moment was not had in time.
     """
     target = real_path(path)
-    if backup and target.parent.is_dir() and not os.access(target.parent, os.W_OK):
+    if backup and is_there(target.parent) and not os.access(target.parent, os.W_OK):
         before = read(target)
         if change(before) in (None, before):
             return False
@@ -181,6 +189,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _not_readable(path: Path, e: OSError) -> DockerConfigError:
+    return DockerConfigError(
+        f"it cannot be read: {e.strerror}",
+        where=str(path),
+        remedy="make it readable for this user, or give another folder in docker_config",
+    )
 
 
 def _not_writable(target: Path, e: OSError) -> DockerConfigError:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-import httpx
-
 from runbook_lib.errors import RegistryTlsError
+from runbook_lib.web_client import default_trust
 
 
-def trust(ca: str) -> ssl.SSLContext:
-    """TLS settings that trust the usual CAs and, where given, those in the PEM file `ca`.
+def trust(host: str, ca: str) -> ssl.SSLContext:
+    """TLS settings for `host` that trust the usual CAs and, where given, those in the PEM file `ca`.
 
     Raises:
-        RegistryTlsError: the file cannot be read or holds no certificate.
+        RegistryTlsError: the file, or one of a variable such as SSL_CERT_FILE, cannot be read or holds no
+            certificate.
     """
-    context = httpx.create_ssl_context()
+    context = default_trust(RegistryTlsError, host)
     context.load_default_certs()
     if ca:
         try:

@@ -20,6 +20,7 @@ from runbook_lib.errors import RegistryAnswerError, RegistryError, RegistryUnrea
 from runbook_lib.registry.addresses import refuse_plain_http
 from runbook_lib.registry.explain import seconds_to_wait
 from runbook_lib.registry.tls import tls_error, trust
+from runbook_lib.web_client import new_client
 
 MOST_BYTES = 8 * 1024 * 1024  # twice what distribution accepts as a manifest
 ATTEMPTS = 3
@@ -48,12 +49,14 @@ class Transport:
         self.timeout = timeout
         self.attempts = attempts
         self.skew: float | None = None  # seconds that the other side's clock was ahead, by its last answer
-        self._trust = trust(ca)
+        self._trust = trust(host, ca)
         self._client = self._new_client()
 
     def _new_client(self) -> httpx.Client:
-        return httpx.Client(
-            verify=self._trust,
+        return new_client(
+            RegistryUnreachableError,
+            self.host,
+            self._trust,
             timeout=self.timeout,
             headers=_HEADERS,
             event_hooks={"request": [partial(refuse_plain_http, self.host)]},

@@ -6,6 +6,7 @@ has been fetched, paths and names are known already.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from runbook_lib.builder import kubectl, kubectl_release, platforms, sources
@@ -83,9 +84,14 @@ def kubectl_here(settings: Settings, journal: Journal) -> Path | None:
 
 def _buildctl_here(settings: Settings, journal: Journal) -> Path | None:
     remembered = Path(str(journal.look_up("buildctl_path", "")))
-    found = sources.given(settings) or (remembered if remembered.is_file() else None)
+    found = sources.given(settings) or (_program(remembered))
     here = platforms.this_machine()
     return found or Store(settings).find("buildctl", here, wanted_version(settings, journal))
+
+
+def _program(path: Path) -> Path | None:
+    """`path` where this user can run it; os.access first, for it raises nothing about folders on the way."""
+    return path if os.access(path, os.X_OK) and path.is_file() else None
 
 
 def _bound(settings: Settings, cluster: Cluster, buildctl: Path, kubectl_folder: Path, pod: str) -> Builder:

@@ -14,6 +14,7 @@ from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.journal import FILE_NAME, Journal
 from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.registry.docker_config import DockerConfigFile, config_path
+from runbook_lib.registry.safe_file import is_there
 from runbook_lib.steps.contract import Step
 
 
@@ -128,7 +129,7 @@ class CleanUp(Step):
 
     def _has_backup(self) -> bool:
         """The backup of our own writing may hold a token, so it goes with the logins."""
-        return self.settings.remove_login and self._file.backup.exists()
+        return self.settings.remove_login and is_there(self._file.backup)
 
     def _written(self) -> list[str]:
         written: dict[str, None] = {}

@@ -12,6 +12,7 @@ from runbook_lib.cluster.pods import builder_pod, exec_in_pod
 from runbook_lib.errors import BuilderError, PodNotReadyError, RunbookError, SourceError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.progress import Event
 from runbook_lib.steps import by_hand
 from runbook_lib.steps.builder_access import builder_of, planned_pod, wanted_version
 from runbook_lib.steps.contract import Step
@@ -113,15 +114,14 @@ class FetchBuildctl(Step):
                 return offer.path, Finding(
                     Status.OK, "buildctl", f"{offer.path} is there; nothing was fetched"
                 )
-            try:
-                with self.store.locked() as folder:
+            with self.store.locked() as folder:
+                try:
                     record = offer.deliver(folder, self.emit)
-            except SourceError:
-                raise
-            except BuilderError as e:
-                refused[offer.source] = e.what
-                number += 1
-                continue
+                except BuilderError as e:  # a store that cannot be written is no fault of one source
+                    self.emit(Event("buildctl", f"nothing comes from {offer.origin}: {e.what}"))
+                    refused[offer.source] = e.what
+                    number += 1
+                    continue
             fetched.append(record.path)
             tried = "".join(f"; {source} refused: {why}" for source, why in refused.items())
             message = f"fetched {record.version} from {offer.origin}{tried}"
@@ -197,15 +197,15 @@ class FetchBuildctl(Step):
 
 def _daemon_version(in_pod: sources.PodExec, pod: str) -> str:
     code, out, _ = in_pod(["buildkitd", "--version"], buildctl.QUESTION_SECONDS)
-    words = out.decode(errors="replace").split()
-    if code != 0 or len(words) < 3 or not words[2].startswith("v"):
+    version = buildctl.version_in(out)
+    if code != 0 or not version:
         raise SourceError(
             "the daemon's version is not known",
             where=f"pod {pod}",
             remedy="give buildctl_version",
             notebook="03_fetch_buildctl.ipynb",
         )
-    return words[2]
+    return version
 
 
 def _of_record(subject: str, record: Fetched, message: str) -> Finding:

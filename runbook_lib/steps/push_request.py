@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from runbook_lib.builder.build_request import BuildRequest
@@ -17,6 +18,7 @@ from runbook_lib.registry.ocir import flavor_of
 from runbook_lib.registry.reference import Reference
 from runbook_lib.registry.targets import repository_of
 from runbook_lib.settings import Settings
+from runbook_lib.small_files import barred
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "hello"
 SAMPLE_OUTPUT = "hello from the BuildKit runbook"
@@ -39,20 +41,21 @@ def request_of(settings: Settings) -> BuildRequest:
     """The build that the settings describe.
 
     Raises:
-        BuildFailedError: the context or the Dockerfile is not there; InvalidParameterError: no registry.
+        BuildFailedError: the context or the Dockerfile is not there or cannot be read.
+        InvalidParameterError: no registry.
     """
     context = Path(settings.context_dir).expanduser().absolute() if settings.context_dir else SAMPLE
+    if why := barred(context, os.R_OK | os.X_OK):
+        raise BuildFailedError(
+            f"the build context cannot be read: {why}",
+            where=str(context),
+            remedy="make the folder readable for this user, or correct context_dir",
+        )
     if not context.is_dir():
         raise BuildFailedError(
             "the build context is not a folder", where=str(context), remedy="correct context_dir"
         )
-    dockerfile = Path(settings.dockerfile).expanduser() if settings.dockerfile else context / "Dockerfile"
-    # A relative name is meant as in `docker build -f`: from here, else from the context.
-    dockerfile = dockerfile.absolute() if dockerfile.is_file() else context / dockerfile
-    if not dockerfile.is_file():
-        raise BuildFailedError(
-            "there is no Dockerfile", where=str(dockerfile), remedy="correct dockerfile or context_dir"
-        )
+    dockerfile = _dockerfile(settings, context)
     exports, imports = list(settings.cache_to), list(settings.cache_from)
     if settings.local_cache:
         more = local_options(Path(settings.local_cache).expanduser().absolute())
@@ -69,6 +72,23 @@ def request_of(settings: Settings) -> BuildRequest:
         cache_to=tuple(exports),
         cache_from=tuple(imports),
     )
+
+
+def _dockerfile(settings: Settings, context: Path) -> Path:
+    """A relative name is meant as in `docker build -f`: from here, else from the context."""
+    given = Path(settings.dockerfile).expanduser() if settings.dockerfile else context / "Dockerfile"
+    path = given.absolute() if not barred(given, os.F_OK) and given.is_file() else context / given
+    if why := barred(path):
+        raise BuildFailedError(
+            f"the Dockerfile cannot be read: {why}",
+            where=str(path),
+            remedy="make it readable for this user, or correct dockerfile",
+        )
+    if not path.is_file():
+        raise BuildFailedError(
+            "there is no Dockerfile", where=str(path), remedy="correct dockerfile or context_dir"
+        )
+    return path
 
 
 def guarded(settings: Settings, request: BuildRequest, journal: Journal, *, ask: bool) -> Findings:

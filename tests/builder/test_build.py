@@ -15,7 +15,7 @@ import pytest
 
 from runbook_lib.builder.build import build
 from runbook_lib.builder.build_request import BuildRequest, BuildResult
-from runbook_lib.builder.buildctl import Builder
+from runbook_lib.builder.buildctl import Builder, client_version, version_in
 from runbook_lib.builder.process import run
 from runbook_lib.errors import (
     BinaryError,
@@ -158,6 +158,31 @@ def test_without_any_place_for_temporary_files_the_build_says_so(
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
     with pytest.raises(BuilderError, match="No usable temporary directory"):
         built(builder)
+
+
+@pytest.mark.parametrize("version", ["v0.34.2", "0.34.2"])
+def test_a_version_without_its_v_is_the_same_version(script: Script, version: str) -> None:
+    builder = script("")
+    banner = f"buildctl github.com/moby/buildkit {version} 0123abc"
+    info = f'{{"buildkitVersion": {{"version": "{version}"}}}}'
+    builder.buildctl.write_text(f"""#!/bin/sh\n[ "$1" = --version ] && echo '{banner}' || echo '{info}'\n""")
+    assert client_version(builder.buildctl) == "v0.34.2"
+    assert builder.daemon_version() == "v0.34.2"
+
+
+@pytest.mark.parametrize(
+    ("banner", "version"),
+    [
+        ("buildkitd github.com/moby/buildkit 0.34.2 abc", "v0.34.2"),
+        ("buildctl github.com/moby/buildkit v0.35.0-rc1-12-gabc.m abc", "v0.35.0-rc1-12-gabc.m"),
+        ("buildctl github.com/moby/buildkit 0.0.0+unknown", "v0.0.0+unknown"),
+        ("buildctl github.com/moby/buildkit v0/../../x abc", ""),
+        ("buildctl github.com/moby/buildkit", ""),
+        ("kubectl github.com/moby/buildkit v0.34.2 abc", ""),
+    ],
+)
+def test_a_banner_is_read_or_tells_nothing(banner: str, version: str) -> None:
+    assert version_in(banner.encode() + b"\n") == version
 
 
 @pytest.mark.parametrize("answer", ["{}", "[]", "null", '{"buildkitVersion": null}', '"v1"'])
