@@ -22,7 +22,7 @@ from kubernetes.client.rest import RESTResponse
 
 from runbook_lib.bounded import bounded
 from runbook_lib.cluster.api_errors import explained, json_object, of_something_else
-from runbook_lib.cluster.configuration import IN_CLUSTER, configured, in_cluster
+from runbook_lib.cluster.configuration import IN_CLUSTER, PLUGIN_SECONDS, configured, in_cluster
 from runbook_lib.cluster.kubeconfig import kubeconfig_paths, merged_of, require_context
 from runbook_lib.errors import (
     MissingCredentialError,
@@ -52,8 +52,10 @@ class Cluster:
     core: client.CoreV1Api = field(repr=False)
 
     @classmethod
-    def bind(cls, settings: Settings) -> Cluster:
+    def bind(cls, settings: Settings, plugin_seconds: float = PLUGIN_SECONDS) -> Cluster:
         """Read the kubeconfig and make the client; no request is sent yet.
+
+        An exec plugin of the context is run, and ended when it takes more than `plugin_seconds`.
 
         Raises:
             ContextNotFoundError: no kubeconfig, a malformed one, or no such context (those that exist
@@ -67,7 +69,7 @@ class Cluster:
         merged = merged_of(paths, settings)
         context = settings.context or str(merged.get("current-context") or "")
         require_context(merged, context, paths)
-        return cls._of(settings, context, paths, configured(merged, context, paths))
+        return cls._of(settings, context, paths, configured(merged, context, paths, plugin_seconds))
 
     @classmethod
     def _of(cls, settings: Settings, context: str, paths: str, conf: client.Configuration) -> Cluster:

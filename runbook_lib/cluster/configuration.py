@@ -9,11 +9,13 @@ from typing import Any
 import urllib3
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from runbook_lib.bounded import bounded
 from runbook_lib.cluster.certificates import require_usable
 from runbook_lib.cluster.key_files import keep_in_memory
 from runbook_lib.cluster.kubeconfig import of_context
+from runbook_lib.cluster.login_plugin import LoginPlugin
 from runbook_lib.errors import ClusterAuthError, ContextNotFoundError
 
 IN_CLUSTER = "in-cluster"
@@ -22,11 +24,16 @@ _MALFORMED = (
     ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError,
     urllib3.exceptions.HTTPError,
 )  # fmt: skip
-_PLUGIN_SECONDS = 60.0  # `oci ce cluster generate-token` takes seconds on a cold start
+PLUGIN_SECONDS = 60.0  # `oci ce cluster generate-token` takes seconds on a cold start
+_OTHER_SECONDS = 10.0  # a login without an exec plugin; with one, what the client may take beside it
 
 
-def configured(merged: dict[str, Any], context: str, paths: str) -> client.Configuration:
+def configured(
+    merged: dict[str, Any], context: str, paths: str, plugin_seconds: float = PLUGIN_SECONDS
+) -> client.Configuration:
     """What the client needs to know for `context`; `merged` holds the entries of the files in `paths`.
+
+    An exec plugin that does not answer within `plugin_seconds` is ended.
 
     Raises:
         ContextNotFoundError: the context names what is not there, or its entries cannot be used.
@@ -43,7 +50,7 @@ def configured(merged: dict[str, Any], context: str, paths: str) -> client.Confi
         )
     conf = client.Configuration()
     try:
-        heard = _load(conf, paths, context, bool(command))
+        heard = _load(conf, paths, context, LoginPlugin(plugin_seconds) if command else None)
     except ContextNotFoundError:
         if user.get("auth-provider"):
             raise _no_provider(context) from None
@@ -85,7 +92,7 @@ def _no_provider(context: str) -> ClusterAuthError:
     )
 
 
-def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) -> list[str]:
+def _load(conf: client.Configuration, paths: str, context: str, plugin: LoginPlugin | None) -> list[str]:
     """Fill `conf`; returns what the client logged, for it only logs why an exec plugin failed."""
     heard: list[str] = []
     handler = logging.Handler(logging.ERROR)
@@ -94,16 +101,12 @@ def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) ->
 
     keep_in_memory()
 
-    def work() -> None:
-        config.load_kube_config(
-            config_file=paths, context=context, client_configuration=conf, persist_config=False
-        )
-
     try:
-        bounded(work, _PLUGIN_SECONDS if plugin else 10.0, "the kubeconfig's login")
+        _log_in(conf, paths, context, plugin)
     except TimeoutError:
+        seconds = plugin.seconds if plugin else _OTHER_SECONDS
         raise ClusterAuthError(
-            f"the kubeconfig's login plugin did not answer within {_PLUGIN_SECONDS:.0f} s",
+            f"the kubeconfig's login plugin did not answer within {seconds:.0f} s",
             where=f"context {context}",
             remedy="run it by hand once; it may be waiting for a password or a browser",
         ) from None
@@ -117,6 +120,30 @@ def _load(conf: client.Configuration, paths: str, context: str, plugin: bool) ->
     finally:
         logging.getLogger().removeHandler(handler)
     return heard
+
+
+def _log_in(conf: client.Configuration, paths: str, context: str, plugin: LoginPlugin | None) -> None:
+    """Let the client read the files and log in, as its `load_kube_config` does; the plugin is bounded.
+
+    Raises:
+        TimeoutError: the login takes too long.
+    """
+
+    def work() -> None:
+        config = KubeConfigMerger(paths).config
+        if plugin:
+            plugin.mark(config, context)
+        KubeConfigLoader(config, active_context=context, config_base_path=None).load_and_set(conf)
+
+    name = "the kubeconfig's login"
+    if plugin is None:
+        bounded(work, _OTHER_SECONDS, name)
+        return
+    with plugin.bounded() as late:
+        bounded(work, plugin.seconds + _OTHER_SECONDS, name)
+    if late.is_set():
+        raise TimeoutError
+    plugin.bound_renewal(conf)
 
 
 def in_cluster() -> client.Configuration:

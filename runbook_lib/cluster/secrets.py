@@ -41,9 +41,9 @@ def plan_dockerconfig_secret(
     if action is Action.UPDATE and not diff:
         diff = ["~ a login or a label differs (values are not shown)"]
     command = (
-        f"kubectl --context={cluster.context} --namespace={cluster.namespace} create secret generic {name}"
+        f"{cluster.kubectl_words} create secret generic {name}"
         f' --type={_TYPE} --from-file={_KEY}="$DOCKER_CONFIG/config.json" --dry-run=client --output=yaml'
-        f" | kubectl --context={cluster.context} apply --server-side --field-manager={FIELD_MANAGER} -f -"
+        f" | {cluster.kubectl_words} apply --server-side --field-manager={FIELD_MANAGER} -f -"
     )
     return Change(action, where, "\n".join(diff), (command,))
 

@@ -7,13 +7,11 @@ its own children (kubectl, buildctl) behind. The mark is inherited by all of the
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from runbook_lib import scratch
+from runbook_lib import marks, scratch
 from runbook_lib.run.folder import RunFolder
 from runbook_lib.settings_sources import PREFIX
 
@@ -33,19 +31,12 @@ def kernel_environment(run_dir: Path) -> dict[str, str]:
 
 def processes_of(run_dir: Path) -> list[psutil.Process]:
     """The living processes that carry the mark of this run."""
-    return [process for process, mark in _marked() if mark == str(run_dir)]
+    return [process for process, mark in marks.marked(MARK) if mark == str(run_dir)]
 
 
 def end_processes(run_dir: Path, *, grace: float = _GRACE) -> int:
     """End every process of the run, first by SIGTERM, after `grace` seconds by SIGKILL; how many."""
-    found = processes_of(run_dir)
-    for process in found:
-        _send(process, signal.SIGTERM)
-    _, left = psutil.wait_procs(found, timeout=grace)
-    for process in [*left, *processes_of(run_dir)]:
-        _send(process, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=grace)
-    return len(found)
+    return marks.end(lambda: processes_of(run_dir), grace)
 
 
 def sweep_orphans() -> list[str]:
@@ -53,28 +44,9 @@ def sweep_orphans() -> list[str]:
 
     Also removes the temporary folders of dead processes.
     """
-    folders = {mark for _, mark in _marked()}
+    folders = {mark for _, mark in marks.marked(MARK)}
     orphaned = [f for f in sorted(folders) if not (Path(f).is_dir() and RunFolder(Path(f)).is_held)]
     for folder in orphaned:
         end_processes(Path(folder))
     scratch.sweep()
     return orphaned
-
-
-def _marked() -> Iterator[tuple[psutil.Process, str]]:
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            mark = process.environ().get(MARK)
-        except (psutil.Error, OSError):
-            continue
-        if mark:
-            yield process, mark
-
-
-def _send(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.registry.docker_config import DockerConfigFile, config_path
 from runbook_lib.registry.safe_file import is_there
 from runbook_lib.steps.contract import Step
+from runbook_lib.steps.written_logins import written_logins
 
 
 class CleanUp(Step):
@@ -56,7 +58,7 @@ class CleanUp(Step):
         if not self.settings.remove_binaries:
             message = "fetched programs stay (remove_binaries takes them)"
             found.append(Finding(Status.SKIP, str(Store(self.settings).folder), message))
-        return found + self._namespace_stays()
+        return found + self._logins_elsewhere() + self._namespace_stays()
 
     def _namespace_stays(self) -> list[Finding]:
         """A namespace that create_namespace made may hold others' objects by now, so it is never removed."""
@@ -118,6 +120,7 @@ class CleanUp(Step):
         if self._has_backup():
             found.append(Finding(Status.FAIL, str(self._file.backup), "it is still there"))
         found += [Finding(Status.FAIL, r.path, "it is still there") for r in self._binaries()]
+        found += self._logins_elsewhere()
         place = f"{self.cluster.namespace} in {self.cluster.context}"
         return Findings(found or [Finding(Status.OK, place, "nothing of the runbook's is left")])
 
@@ -134,9 +137,23 @@ class CleanUp(Step):
     def _written(self) -> list[str]:
         written: dict[str, None] = {}
         for journal in self._journals():
-            if journal.look_up("docker_config_path") == str(self._file.path):
-                written |= dict.fromkeys(str(host) for host in journal.look_up("logins", []))
+            written |= dict.fromkeys(written_logins(journal).get(str(self._file.path), []))
         return list(written)
+
+    def _logins_elsewhere(self) -> list[Finding]:
+        """Logins that this run's journal knows of in other files, where a changed docker_config left them."""
+        if not self.settings.remove_login:
+            return []
+        found = []
+        for path, hosts in written_logins(self.journal).items():
+            file = DockerConfigFile(Path(path))
+            # A file that cannot be read any more is no matter of these settings.
+            with contextlib.suppress(RunbookError):
+                if path != str(self._file.path) and any(file.credential_for(host) for host in hosts):
+                    where = file.path.parent
+                    message = f"the runbook's logins in it stay; to remove them, set docker_config to {where}"
+                    found.append(Finding(Status.SKIP, path, message))
+        return found
 
     def _journals(self) -> list[Journal]:
         """This run's journal and those beside it: a later run finds the login there and writes none."""

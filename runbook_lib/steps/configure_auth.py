@@ -22,6 +22,7 @@ from runbook_lib.registry.logins import Login, encode_auth
 from runbook_lib.registry.refusal import causes_of_refusal
 from runbook_lib.registry.targets import Target, targets_of
 from runbook_lib.steps.contract import Step
+from runbook_lib.steps.written_logins import remember
 
 
 class ConfigureAuth(Step):
@@ -77,8 +78,7 @@ class ConfigureAuth(Step):
         found = [Finding(Status.OK, str(self.file.path), f"logins for {', '.join(logins)}: {done}")]
         if self.settings.push_secret:
             found.append(self._keep_secret(logins))
-        written = sorted({*self.journal.look_up("logins", []), *ours})
-        self.journal.fact(self.name, docker_config_path=str(self.file.path), logins=written)
+        remember(self.journal, self.name, self.file.path, ours)
         return Findings(found)
 
     def _verify(self) -> Findings:

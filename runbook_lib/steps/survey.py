@@ -11,7 +11,7 @@ from runbook_lib.cluster.kubeconfig import context_names
 from runbook_lib.errors import ClusterError, RunbookError
 from runbook_lib.settings import Settings
 
-_MOST_SECONDS = 5.0  # a person waits for this list
+_MOST_SECONDS = 5.0  # for a login, and for an answer: a person waits for this list
 _SIDE_BY_SIDE = 8
 
 
@@ -33,7 +33,7 @@ class Target:
 
 
 def survey(settings: Settings) -> tuple[Target, ...]:
-    """Ask every context of the kubeconfig; takes a few seconds at most, whatever does not answer.
+    """Ask every context of the kubeconfig; what does not log in or answer within a few seconds is given up.
 
     Raises:
         ContextNotFoundError: there is no kubeconfig, or it cannot be read.
@@ -47,7 +47,7 @@ def survey(settings: Settings) -> tuple[Target, ...]:
 
 def _ask(settings: Settings, current: bool) -> Target:
     try:
-        cluster = Cluster.bind(settings)
+        cluster = Cluster.bind(settings, plugin_seconds=_MOST_SECONDS)
         version = cluster.version()
     except RunbookError as e:
         return Target(settings.context, current, problem=e.what, remedy=e.remedy)

@@ -18,6 +18,7 @@ from runbook_lib.progress import silent_sink
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
 from runbook_lib.steps.configure_auth import ConfigureAuth
+from runbook_lib.steps.written_logins import written_logins
 from sandbox.build import ensure_tool
 from sandbox.double.lab import FEDERATED, OWNER, READER, Lab
 
@@ -70,8 +71,7 @@ def test_from_check_to_proof_and_nothing_on_the_second_apply(
     assert one.verify().passed
     assert one.plan().is_empty
     assert "nothing was written" in str(one.apply())
-    assert one.journal.look_up("logins") == [lab.host]
-    assert one.journal.look_up("docker_config_path") == str(tmp_path / "docker" / "config.json")
+    assert written_logins(one.journal) == {str(tmp_path / "docker" / "config.json"): [lab.host]}
     assert lab.passwords[OWNER] not in one.journal.path.read_text()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -36,3 +39,27 @@ def test_no_kubeconfig_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(ContextNotFoundError):
         survey(Settings())
+
+
+def test_logins_that_hang_are_given_up_together_and_their_programs_end(tmp_path: Path) -> None:
+    how = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\necho $$ >>{tmp_path}/pids\nexec sleep 97\n")
+    plugin.chmod(0o755)
+    names = ["one", "two", "three"]
+    document = {
+        "contexts": [{"name": n, "context": {"cluster": "c", "user": n}} for n in names],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}],
+        "users": [{"name": n, "user": {"exec": {**how, "command": str(plugin)}}} for n in names],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    begun = time.monotonic()
+    found = survey(Settings(kubeconfig=str(path)))
+    assert time.monotonic() - begun < 25
+    assert ["did not answer within 5 s" in one.problem for one in found] == [True] * 3
+    started = (tmp_path / "pids").read_text().split()
+    assert len(started) == 3
+    for pid in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
