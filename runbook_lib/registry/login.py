@@ -65,8 +65,8 @@ def _require_push(client: RegistryClient, token: Token | None, repository: str) 
         raise PushDeniedError(
             "the login works, but the token does not carry push",
             where=f"{client.host}/{repository}",
-            remedy="give this user the right to manage repositories (`Allow group <group> to manage repos in"
-            " compartment <compartment>`), or give a repository in the own namespace",
+            remedy="give this user the right to push to it, or give a repository in the own namespace; in"
+            " OCI: a policy such as `Allow group <group> to manage repos in compartment <compartment>`",
             notebook=NOTEBOOK,
         )
 

@@ -1,0 +1,133 @@
+"""What GHCR, GitLab, ECR, Docker Hub and open registries answer, and what is said of the login then."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from runbook_lib.credentials import SecretValue
+from runbook_lib.errors import PushDeniedError
+from runbook_lib.findings import Finding, Findings, Status
+from runbook_lib.registry.client import RegistryClient
+from runbook_lib.registry.login import prove_login
+from runbook_lib.registry.logins import Login
+
+HOST = "registry.example"
+REPOSITORY = "team/app"
+BEARER = {"WWW-Authenticate": f'Bearer realm="https://{HOST}/token",service="s"'}
+BASIC = {"WWW-Authenticate": 'Basic realm="r"'}
+LOGIN = Login("jdoe", SecretValue("secret-of-the-user"))
+OURS = "Basic " + base64.b64encode(b"jdoe:secret-of-the-user").decode()
+Answering = Callable[[httpx.Request], httpx.Response]
+Make = Callable[..., RegistryClient]
+
+
+@pytest.fixture(name="registry")
+def registry_fixture(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes a client of a registry whose every answer is given by a function."""
+
+    def make(answer: Answering, login: Login | None = LOGIN) -> RegistryClient:
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: answer(request))
+        return RegistryClient(HOST, login, timeout=2, attempts=1)
+
+    return make
+
+
+def says(status: int, code: str, message: str = "", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=named, json={"errors": [{"code": code, "message": message}]})
+
+
+def with_token(token: Answering, upload: Answering) -> Answering:
+    """/v2/ asks for a token; `token` is the endpoint, all else is `upload`."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v2/":
+            return httpx.Response(401, headers=BEARER)
+        return token(request) if request.url.path == "/token" else upload(request)
+
+    return answer
+
+
+def opaque(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"token": "opaque"})
+
+
+def opened(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(202, headers={"Location": "/v2/team/app/blobs/uploads/1"})
+
+
+def proven(client: RegistryClient) -> Findings:
+    """The findings of a proof; the causes that are looked for are a single one."""
+    with client:
+        return prove_login(client, REPOSITORY, lambda _: [Finding(Status.WARN, "cause", "looked for")])
+
+
+def looked_for_causes(found: Findings) -> bool:
+    return any(f.subject == "cause" for f in found)
+
+
+# -- a login that is refused with 403 ---------------------------------------------------------------
+REFUSED = {
+    "GHCR": (403, {"errors": [{"code": "DENIED", "message": "denied"}]}),
+    "GitLab": (403, {"errors": [{"code": "DENIED", "message": "access forbidden"}]}),
+    "no body of that form": (403, {}),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSED.values(), ids=REFUSED)
+def test_a_token_service_that_says_403_does_not_accept_the_login(
+    registry: Make, status: int, body: dict[str, object]
+) -> None:
+    found = proven(registry(with_token(lambda _: httpx.Response(status, json=body), opened)))
+    failure = next(iter(found))
+    assert failure.status is Status.FAIL
+    assert "the token service does not accept the login, or it may not use this repository" in failure.message
+    assert "HTTP 403" in failure.message
+    assert "expired" in failure.remedy
+    assert "compartment" not in failure.remedy
+    assert looked_for_causes(found)
+
+
+def test_without_a_login_a_403_for_a_token_is_no_refused_login(registry: Make) -> None:
+    with (
+        registry(with_token(lambda _: says(403, "DENIED", "denied"), opened), None) as client,
+        pytest.raises(PushDeniedError),
+    ):
+        client.token([f"repository:{REPOSITORY}:pull"])
+
+
+def test_what_oci_does_not_tell_apart_is_not_called_a_refused_login(registry: Make) -> None:
+    body = {"code": "NotAuthorizedOrNotFound", "message": "no"}
+    with (
+        registry(with_token(lambda _: httpx.Response(403, json=body), opened)) as client,
+        pytest.raises(PushDeniedError, match="does not tell which"),
+    ):
+        client.token([f"repository:{REPOSITORY}:pull"])
+
+
+def test_an_expired_login_is_named_as_such(registry: Make) -> None:
+    """ECR, which uses Basic."""
+    expired = "Your authorization token has expired. Reauthenticate and try again."
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v2/":
+            return httpx.Response(401, headers=BASIC)
+        return says(403, "DENIED", expired)
+
+    found = proven(registry(answer))
+    failure = next(iter(found))
+    assert "the login has expired" in failure.message
+    assert "log in again" in failure.remedy
+    assert looked_for_causes(found)
+
+
+def test_a_right_that_is_missing_at_the_upload_is_no_refused_login(registry: Make) -> None:
+    found = proven(registry(with_token(opaque, lambda _: says(403, "DENIED", "requested access is denied"))))
+    failure = next(iter(found))
+    assert "this user may not do that" in failure.message
+    assert "in OCI: " in failure.remedy.partition("`Allow group")[0]
+    assert not looked_for_causes(found)
