@@ -6,6 +6,7 @@ Oracle's documentation and on public reports, unverified against a live OCIR.
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
 import re
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 from runbook_lib.errors import LoginRefusedError, PushDeniedError, RegistryAnswerError, RegistryError
 from runbook_lib.redaction import redact
+from runbook_lib.registry.challenge import parse
 
 NOTEBOOK = "02_configure_auth.ipynb"
 _SHOWN = 300
@@ -48,6 +50,11 @@ _TOKEN_FORBIDDEN = Row(
     "the token service does not accept the login, or it may not use this repository",
     "check that the token is whole, not expired, of exactly this user, and good for pushes (GitHub:"
     " write:packages, GitLab: write_registry); then the user's right to this repository",
+)  # fmt: skip
+_SCOPE = Row(
+    401, "", "", PushDeniedError, "the token does not carry the right to do that in this repository",
+    "ask for the right to push to it, or give a repository in the own namespace; a token may be for reading"
+    " only",
 )  # fmt: skip
 ROWS = (
     Row(
@@ -204,11 +211,20 @@ def error_for(
     row = row_for(status, code, message)
     if of_login and row is _FORBIDDEN:
         row = _TOKEN_FORBIDDEN
+    elif status == 401 and _lacks_scope(headers or {}):
+        row = _SCOPE
     said = f"{code} {message}".strip()
     what = f"{doing}: {row.cause} (HTTP {status}{': ' + said if said else ''})"
     wait = seconds_to_wait((headers or {}).get("Retry-After", ""))
     remedy = f"wait {wait:.0f} s, as the registry asks; {row.remedy}" if wait else row.remedy
     return row.error(what, where=where, remedy=remedy, notebook=NOTEBOOK)
+
+
+def _lacks_scope(headers: Mapping[str, str]) -> bool:
+    """True where the challenge says so (RFC 6750, 3.1): the token was read, and is not enough."""
+    with contextlib.suppress(RegistryAnswerError):
+        return parse(headers.get("WWW-Authenticate", ""), "").error == "insufficient_scope"
+    return False
 
 
 def seconds_to_wait(retry_after: str) -> float:

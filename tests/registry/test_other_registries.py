@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from runbook_lib.credentials import SecretValue
-from runbook_lib.errors import PushDeniedError
+from runbook_lib.errors import LoginRefusedError, PushDeniedError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.login import prove_login
@@ -131,3 +131,31 @@ def test_a_right_that_is_missing_at_the_upload_is_no_refused_login(registry: Mak
     assert "this user may not do that" in failure.message
     assert "in OCI: " in failure.remedy.partition("`Allow group")[0]
     assert not looked_for_causes(found)
+
+
+# -- a token without the right ----------------------------------------------------------------------
+def test_a_401_for_want_of_a_right_is_no_refused_login(registry: Make) -> None:
+    header = BEARER["WWW-Authenticate"] + ',scope="repository:team/app:pull,push",error="insufficient_scope"'
+    asked: list[str] = []
+
+    def upload(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return says(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate=header)
+
+    found = proven(registry(with_token(opaque, upload)))
+    failure = next(iter(found))
+    assert failure.status is Status.FAIL
+    assert "does not carry the right" in failure.message
+    assert "right to push" in failure.remedy
+    assert not looked_for_causes(found)
+    assert len(asked) == 2, "a fresh token is tried, and no more"
+
+
+@pytest.mark.parametrize("error", ['error="invalid_token"', ""])
+def test_another_401_stays_a_refused_login(registry: Make, error: str) -> None:
+    header = f"{BEARER['WWW-Authenticate']},{error}".rstrip(",")
+    with (
+        registry(with_token(opaque, lambda _: says(401, "UNAUTHORIZED", WWW_Authenticate=header))) as client,
+        pytest.raises(LoginRefusedError, match="does not accept the login"),
+    ):
+        client.start_upload(REPOSITORY)
