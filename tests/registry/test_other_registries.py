@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from runbook_lib.credentials import SecretValue
-from runbook_lib.errors import LoginRefusedError, PushDeniedError
+from runbook_lib.errors import LoginRefusedError, PushDeniedError, RegistryError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.login import prove_login
@@ -159,3 +159,82 @@ def test_another_401_stays_a_refused_login(registry: Make, error: str) -> None:
         pytest.raises(LoginRefusedError, match="does not accept the login"),
     ):
         client.start_upload(REPOSITORY)
+
+
+# -- a registry that asks for no login at /v2/ ------------------------------------------------------
+@pytest.mark.parametrize("cancel", [204, 401])
+def test_an_open_registry_proves_nothing_of_the_login(registry: Make, cancel: int) -> None:
+    """Also where it wants the login for the cancel alone: that of an upload is not held against it."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(cancel, headers=BASIC)
+        seen.append(request.headers.get("Authorization", ""))
+        return httpx.Response(200) if request.url.path == "/v2/" else opened(request)
+
+    found = proven(registry(answer))
+    assert [f.status for f in found] == [Status.WARN, Status.OK]
+    first = next(iter(found))
+    assert first.message == "the registry asks for no login: nothing is proven of it"
+    assert first.remedy
+    assert set(seen) == {""}, "a login is not sent unasked"
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+@pytest.mark.parametrize("good", [True, False])
+def test_a_login_that_is_asked_for_at_the_push_alone_is_sent_then(
+    registry: Make, kind: str, good: bool
+) -> None:
+    expected = OURS if kind == "basic" else "Bearer opaque"
+    sent: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        given = request.headers.get("Authorization", "")
+        if request.url.path == "/v2/":
+            return httpx.Response(200)
+        if request.url.path == "/token":
+            return opaque(request) if given == OURS else httpx.Response(401)
+        sent.append((request.method, given))
+        if given != expected or not good:
+            return says(401, "UNAUTHORIZED", **({k.replace("-", "_"): v for k, v in asks.items()}))
+        return opened(request)
+
+    asks = BASIC if kind == "basic" else BEARER
+    found = proven(registry(answer))
+    assert sent[:2] == [("POST", ""), ("POST", expected)]
+    first = next(iter(found))
+    if good:
+        assert found.worst is Status.OK
+        assert first.message == "jdoe is accepted"
+        assert all(given == expected for _, given in sent[1:])
+    else:
+        assert "does not accept the login" in first.message
+        assert len(sent) == 2, "one more try, and no more"
+
+
+def test_a_login_is_not_sent_where_another_host_asks_for_it(registry: Make) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.host, request.headers.get("Authorization", "")))
+        if request.url.path == "/v2/":
+            return httpx.Response(200)
+        if request.url.host == HOST:
+            return httpx.Response(307, headers={"Location": "https://storage.example/blob"})
+        return httpx.Response(401, headers=BASIC)
+
+    with registry(answer) as client, pytest.raises(LoginRefusedError):
+        client.blob(REPOSITORY, "sha256:" + "0" * 64)
+    assert {given for _, given in seen} == {""}
+    assert len(seen) == 3
+
+
+def test_a_login_is_asked_for_in_a_way_that_is_not_known(registry: Make) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = 200 if request.url.path == "/v2/" else 401
+        return httpx.Response(status, headers={"WWW-Authenticate": "Negotiate"})
+
+    with registry(answer) as client, pytest.raises(RegistryError, match="not known here") as caught:
+        client.start_upload(REPOSITORY)
+    assert caught.value.remedy
