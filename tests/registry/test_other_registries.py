@@ -14,6 +14,8 @@ from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.login import prove_login
 from runbook_lib.registry.logins import Login
+from runbook_lib.registry.targets import Target, repository_of, targets_of
+from runbook_lib.settings_sources import load
 
 HOST = "registry.example"
 REPOSITORY = "team/app"
@@ -238,3 +240,36 @@ def test_a_login_is_asked_for_in_a_way_that_is_not_known(registry: Make) -> None
     with registry(answer) as client, pytest.raises(RegistryError, match="not known here") as caught:
         client.start_upload(REPOSITORY)
     assert caught.value.remedy
+
+
+# -- the repository in which a login is tried out ---------------------------------------------------
+HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "docker.io:443")
+ELSEWHERE = ("ghcr.io", "docker.io.example")
+
+
+@pytest.mark.parametrize(
+    ("host", "repository"),
+    [
+        *((host, "jdoe/buildkit-runbook-hello") for host in HUB),
+        *((host, "jdoe/buildkit-runbook/hello") for host in ELSEWHERE),
+    ],
+)
+def test_the_hub_takes_two_components(host: str, repository: str) -> None:
+    given = {"registry": host, "registry_username": "JDoe"}
+    more = {
+        "registry": "more.example" if host in HUB else "docker.io",
+        "username": "other",
+        "credential": "env:T",
+    }
+    settings = load({**given, "more_registries": [more]}, environ={})
+    assert repository_of(settings) == repository
+    first, second = targets_of(settings)
+    assert isinstance(first, Target)
+    assert first.repository == repository
+    below = "buildkit-runbook/hello" if host in HUB else "buildkit-runbook-hello"
+    assert second.repository == f"other/{below}"
+
+
+def test_a_repository_that_is_given_counts() -> None:
+    given = {"registry": "docker.io", "registry_username": "jdoe", "repository": "acme/own/path"}
+    assert repository_of(load(given, environ={})) == "acme/own/path"
