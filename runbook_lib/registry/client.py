@@ -165,13 +165,6 @@ class RegistryClient:
         self._expect(answer, (201, 204), repository, "uploading a blob")
         return digest
 
-    def put_manifest(self, repository: str, ref: str, media_type: str, body: bytes) -> str:
-        """Push a manifest under a tag or digest; returns the digest of `body`."""
-        headers = {"Content-Type": media_type}
-        answer = self.ask("PUT", repository, f"manifests/{ref}", push=True, headers=headers, content=body)
-        self._expect(answer, (201, 200), repository, f"pushing a manifest as {ref}")
-        return sha256_of(body)
-
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Delete a manifest; False where the registry does not allow it, True also where it is gone."""
         return self._delete(self._url(f"/v2/{repository}/manifests/{digest}"), repository)
