@@ -215,6 +215,19 @@ def test_a_login_that_is_asked_for_at_the_push_alone_is_sent_then(
         assert len(sent) == 2, "one more try, and no more"
 
 
+def test_a_login_that_was_sent_and_refused_is_not_sent_again(registry: Make) -> None:
+    """Each try is a failed login, and accounts lock."""
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v2/":
+            sent.append(request.headers.get("Authorization", ""))
+        return httpx.Response(401, headers=BASIC)
+
+    assert not proven(registry(answer)).passed
+    assert sent == [OURS]
+
+
 def test_a_login_is_not_sent_where_another_host_asks_for_it(registry: Make) -> None:
     seen: list[tuple[str, str]] = []
 
