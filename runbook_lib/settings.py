@@ -192,7 +192,8 @@ class Settings(Plain):
     # -- 04 test_push ---------------------------------------------------------------------------
     repository: Annotated[str, optional(names.repository)] = _p(
         "",
-        "repository below the registry; empty: <namespace>/buildkit-runbook/hello",
+        "repository below the registry; empty: <namespace>/buildkit-runbook/hello"
+        " (Docker Hub: <user>/buildkit-runbook-hello)",
         steps="configure_auth test_push",
     )
     tags: Annotated[list[str], each(names.tag), Field(min_length=1)] = _p(

@@ -80,7 +80,10 @@ class RegistryClient:
         return self._transport.skew
 
     def challenge(self) -> Challenge | None:
-        """How the registry wants logins, or None where it wants none; asked once, without a login."""
+        """How the registry wants logins; None where it wants none, as far as it was asked.
+
+        It is asked once, without a login. A request that is refused later may tell more.
+        """
         if not self._asked:
             answer = self._transport.send("GET", self._url("/v2/"))
             if answer.status == 401:
@@ -162,13 +165,6 @@ class RegistryClient:
         self._expect(answer, (201, 204), repository, "uploading a blob")
         return digest
 
-    def put_manifest(self, repository: str, ref: str, media_type: str, body: bytes) -> str:
-        """Push a manifest under a tag or digest; returns the digest of `body`."""
-        headers = {"Content-Type": media_type}
-        answer = self.ask("PUT", repository, f"manifests/{ref}", push=True, headers=headers, content=body)
-        self._expect(answer, (201, 200), repository, f"pushing a manifest as {ref}")
-        return sha256_of(body)
-
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Delete a manifest; False where the registry does not allow it, True also where it is gone."""
         return self._delete(self._url(f"/v2/{repository}/manifests/{digest}"), repository)
@@ -210,11 +206,20 @@ class RegistryClient:
         scope = f"repository:{repository}:{actions}"
         authorised = {**(headers or {}), **self._authorization(url, scope)}
         answer = self._transport.send(method, url, authorised, content)
-        if answer.status == 401 and self._tokens.pop((scope,), None) is not None:
+        if answer.status == 401 and (self._tokens.pop((scope,), None) is not None or self._asks_now(answer)):
             # The token may have run out since it was fetched; a second 401 is the registry's last word.
             authorised.update(self._authorization(url, scope))
             answer = self._transport.send(method, url, authorised, content)
         return answer
+
+    def _asks_now(self, answer: Answer) -> bool:
+        """True where this answer is the first to ask for the login: /v2/ is open, and pushes are not."""
+        asked = answer.headers.get_list("WWW-Authenticate")
+        elsewhere = not same_origin(answer.url, self._url(""))  # storage, which must not see the login
+        if self.login is None or self.challenge() is not None or not asked or elsewhere:
+            return False
+        self._challenge = parse(", ".join(asked), self.host)
+        return True
 
     def _authorization(self, url: str, scope: str) -> dict[str, str]:
         """The header for this request; none for another origin (upload addresses may lead elsewhere)."""

@@ -6,6 +6,7 @@ Oracle's documentation and on public reports, unverified against a live OCIR.
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
 import re
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 from runbook_lib.errors import LoginRefusedError, PushDeniedError, RegistryAnswerError, RegistryError
 from runbook_lib.redaction import redact
+from runbook_lib.registry.challenge import parse
 
 NOTEBOOK = "02_configure_auth.ipynb"
 _SHOWN = 300
@@ -33,12 +35,32 @@ class Row:
 
 
 _HINT = (
-    "give the auth token (not the console password) of exactly this user; OCI shows it once, keeps two"
-    " a user, and a stray newline breaks it"
+    "give the token of exactly this user, and no stray newline, which breaks it; in OCI: the auth token (not"
+    " the console password), which is shown once; a user may have two"
 )
 _MANY = "too many requests: the registry limits how often it answers"
 _FEWER = "wait a few minutes; fewer builds at once"
+_FORBIDDEN = Row(
+    403, "", "", PushDeniedError, "this user may not do that in this repository",
+    "ask for the right to push to it, or give a repository in the own namespace; in OCI: a policy such as"
+    " `Allow group <group> to manage repos in compartment <compartment>`",
+)  # fmt: skip
+_TOKEN_FORBIDDEN = Row(
+    403, "", "", LoginRefusedError,
+    "the token service does not accept the login, or it may not use this repository",
+    "check that the token is whole, not expired, of exactly this user, and good for pushes (GitHub:"
+    " write:packages, GitLab: write_registry); then the user's right to this repository",
+)  # fmt: skip
+_SCOPE = Row(
+    401, "", "", PushDeniedError, "the token does not carry the right to do that in this repository",
+    "ask for the right to push to it, or give a repository in the own namespace; a token may be for reading"
+    " only",
+)  # fmt: skip
 ROWS = (
+    Row(
+        0, "", r"token has expired|reauthenticate", LoginRefusedError, "the login has expired",
+        "get a new token and log in again (notebook 02); one of Amazon ECR is good for 12 hours",
+    ),
     Row(401, "", "", LoginRefusedError, "the registry does not accept the login", _HINT),
     Row(
         0, "", r"anonymous users are only allowed", LoginRefusedError,
@@ -58,11 +80,7 @@ ROWS = (
         "check the repository's name and region, then the policy (`Allow group <group> to manage repos in"
         " compartment <compartment>`)",
     ),
-    Row(
-        403, "", "", PushDeniedError, "this user may not do that in this repository",
-        "ask for a policy such as `Allow group <group> to manage repos in compartment <compartment>`,"
-        " or give a repository in the own namespace",
-    ),
+    _FORBIDDEN,
     Row(
         0, "DENIED", "", PushDeniedError, "this user may not do that in this repository",
         "ask for the right to push to it, or give a repository in the own namespace",
@@ -70,12 +88,12 @@ ROWS = (
     Row(
         404, "NAME_UNKNOWN", r"not created on first push|does not exist", PushDeniedError,
         "the repository does not exist and a push does not create it",
-        "create the repository first, or turn on creation on first push in the tenancy and give the user"
-        " the permission REPOSITORY_MANAGE",
+        "create the repository first; in OCI: or turn on creation on first push in the tenancy and give the"
+        " user the permission REPOSITORY_MANAGE",
     ),
     Row(
         404, "NAME_UNKNOWN", "", RegistryAnswerError, "the registry knows no such repository",
-        "check the parameter repository; the first part is the Object Storage namespace",
+        "check the parameter repository; in OCI: its first part is the Object Storage namespace",
     ),
     Row(
         404, "MANIFEST_UNKNOWN", "", RegistryAnswerError, "the repository has no such tag or digest",
@@ -176,19 +194,37 @@ def row_for(status: int, code: str, message: str) -> Row:
 
 
 def error_for(
-    status: int, body: bytes, where: str, doing: str, headers: Mapping[str, str] | None = None
+    status: int,
+    body: bytes,
+    where: str,
+    doing: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    of_login: bool = False,
 ) -> RegistryError:
     """The typed error for an answer; `where` is host/repository, `doing` what was tried.
 
-    `headers` of the answer: Retry-After is told to the reader, who then need not guess.
+    `headers` of the answer: Retry-After is told to the reader, who then need not guess. `of_login`: a token
+    service was given a login. GHCR and GitLab refuse a bad one with 403, as if a right were missing.
     """
     code, message = read_body(body)
     row = row_for(status, code, message)
+    if of_login and row is _FORBIDDEN:
+        row = _TOKEN_FORBIDDEN
+    elif status == 401 and _lacks_scope(headers or {}):
+        row = _SCOPE
     said = f"{code} {message}".strip()
     what = f"{doing}: {row.cause} (HTTP {status}{': ' + said if said else ''})"
     wait = seconds_to_wait((headers or {}).get("Retry-After", ""))
     remedy = f"wait {wait:.0f} s, as the registry asks; {row.remedy}" if wait else row.remedy
     return row.error(what, where=where, remedy=remedy, notebook=NOTEBOOK)
+
+
+def _lacks_scope(headers: Mapping[str, str]) -> bool:
+    """True where the challenge says so (RFC 6750, 3.1): the token was read, and is not enough."""
+    with contextlib.suppress(RegistryAnswerError):
+        return parse(headers.get("WWW-Authenticate", ""), "").error == "insufficient_scope"
+    return False
 
 
 def seconds_to_wait(retry_after: str) -> float:

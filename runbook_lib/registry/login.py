@@ -19,7 +19,8 @@ def prove_login(client: RegistryClient, repository: str, explain: Explain | None
     """Findings for one registry: the token, its rights, and the upload that decides.
 
     An anonymous token passes for a success in HTTP; here it fails. Where tokens are opaque or the
-    registry uses Basic, only the upload counts. Nothing stays on the registry.
+    registry uses Basic, only the upload counts; where the login is never asked for, nothing is proven of
+    it. Nothing stays on the registry.
     """
     subject = f"login at {client.host}"
     if client.login is None:
@@ -30,21 +31,33 @@ def prove_login(client: RegistryClient, repository: str, explain: Explain | None
             notebook=NOTEBOOK,
         )
         return _refused(missing, subject, client, explain)
+    scopes = [f"repository:{repository}:pull,push"]
     try:
-        token = client.token([f"repository:{repository}:pull,push"])
-        _require_push(client, token, repository)
-        kept = "" if client.cancel_upload(repository, client.start_upload(repository)) else _KEPT
+        _require_push(client, client.token(scopes), repository)
+        location = client.start_upload(repository)
+        # Asked again, for some registries ask for the login at the upload alone; a cancel proves nothing.
+        accepted = _accepted(client, client.login.username, client.token(scopes), subject)
+        kept = "" if client.cancel_upload(repository, location) else _KEPT
     except LoginRefusedError as e:
         return _refused(e, subject, client, explain)
     except RegistryError as e:
         return Findings([Finding.of_error(e, subject)])
     return Findings([
-        Finding(Status.OK, subject, f"{client.login.username} is accepted", _seen(token)),
+        accepted,
         Finding(Status.OK, f"push to {client.host}/{repository}", f"an upload was opened and given up{kept}"),
     ])  # fmt: skip
 
 
 _KEPT = "; the registry did not confirm the cancel, an empty session will expire by itself"
+
+
+def _accepted(client: RegistryClient, username: str, token: Token | None, subject: str) -> Finding:
+    """Of the login, once an upload was opened."""
+    if client.challenge() is None:
+        unasked = "the registry asks for no login: nothing is proven of it"
+        remedy = "check the host; if it is the right one, everybody who reaches it may push to it"
+        return Finding(Status.WARN, subject, unasked, "", remedy)
+    return Finding(Status.OK, subject, f"{username} is accepted", _seen(token))
 
 
 def _refused(
@@ -65,8 +78,8 @@ def _require_push(client: RegistryClient, token: Token | None, repository: str) 
         raise PushDeniedError(
             "the login works, but the token does not carry push",
             where=f"{client.host}/{repository}",
-            remedy="give this user the right to manage repositories (`Allow group <group> to manage repos in"
-            " compartment <compartment>`), or give a repository in the own namespace",
+            remedy="give this user the right to push to it, or give a repository in the own namespace; in"
+            " OCI: a policy such as `Allow group <group> to manage repos in compartment <compartment>`",
             notebook=NOTEBOOK,
         )
 

@@ -18,6 +18,7 @@ from runbook_lib.registry.logins import Login
 from runbook_lib.registry.ocir import BEARER_USERNAME, Flavor, fault_of_username, region_of
 from runbook_lib.registry.token import Token
 
+_AGAIN = "store the token alone, as it was shown: `printf %s` writes no line end, `echo` does"
 MOST_SKEW = 300.0  # seconds; what OCI's signed requests and most token checks forgive at most
 
 
@@ -42,6 +43,8 @@ def suspicions(
     if login is None or login.is_identity_token:
         return found
     found += _of_token(login)
+    if flavor == "ocir":
+        found += _of_oci_token(login)
     if flavor == "ocir" and login.username != BEARER_USERNAME:
         found += _of_username(login.username, repository)
     return found
@@ -107,18 +110,23 @@ def _of_aliases(host: str, login: Login | None, document: Document) -> list[Susp
 
 def _of_token(login: Login) -> list[Suspicion]:
     secret = login.secret.reveal()
-    again = "store the auth token alone, as OCI showed it: `printf %s` writes no line end, `echo` does"
     if secret != secret.strip():
         ends = "a line end" if secret.rstrip("\r\n") != secret else "a blank"
-        return [Suspicion(f"the token begins or ends with {ends}, which belongs to no token", again)]
+        return [Suspicion(f"the token begins or ends with {ends}, which belongs to no token", _AGAIN)]
     if len(secret) > 1 and secret[0] == secret[-1] and secret[0] in "\"'`":
-        return [Suspicion("the token stands in quotes; they were taken as a part of it", again)]
-    if secret.startswith("ocid1."):
-        return [Suspicion("what is given as the token is an OCID, the token's name", again)]
+        return [Suspicion("the token stands in quotes; they were taken as a part of it", _AGAIN)]
     if re.match(r"(basic|bearer) ", secret, re.IGNORECASE):
-        return [Suspicion("the token begins with the name of a scheme (Basic, Bearer)", again)]
+        return [Suspicion("the token begins with the name of a scheme (Basic, Bearer)", _AGAIN)]
     if _is_docker_auth(secret, login.username):
-        return [Suspicion("the token is docker's `auth` value (base64 of user and token)", again)]
+        return [Suspicion("the token is docker's `auth` value (base64 of user and token)", _AGAIN)]
+    return []
+
+
+def _of_oci_token(login: Login) -> list[Suspicion]:
+    """What is wrong at OCIR alone: other registries take JWTs as passwords."""
+    secret = login.secret.reveal()
+    if secret.startswith("ocid1."):
+        return [Suspicion("what is given as the token is an OCID, the token's name", _AGAIN)]
     if secret.startswith("eyJ") and secret.count(".") == 2 and login.username != BEARER_USERNAME:
         remedy = f"for a short-lived token the user name is {BEARER_USERNAME}; auth_method=oci sets it"
         return [

@@ -12,6 +12,8 @@ from runbook_lib.registry.ocir import Flavor, check_username, flavor_of
 from runbook_lib.settings import Settings
 
 DEFAULT_BELOW = "buildkit-runbook/hello"
+_HUB = "docker.io"
+_BELOW_HUB = "buildkit-runbook-hello"  # Docker Hub takes <namespace>/<name> and nothing deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,12 @@ def targets_of(settings: Settings) -> tuple[Target, ...]:
     )
     more = [
         Target(
-            r.registry, r.username, r.credential, r.ca, _default(r.username), flavor_of(settings, r.registry)
+            r.registry,
+            r.username,
+            r.credential,
+            r.ca,
+            _default(r.registry, r.username),
+            flavor_of(settings, r.registry),
         )
         for r in settings.more_registries
     ]
@@ -70,14 +77,15 @@ def targets_of(settings: Settings) -> tuple[Target, ...]:
 
 
 def repository_of(settings: Settings) -> str:
-    """The repository below the main registry: as given, else `<namespace>/buildkit-runbook/hello`."""
-    return settings.repository or _default(settings.registry_username)
+    """The repository below the main registry: as given, else one in the user's own namespace."""
+    return settings.repository or _default(settings.registry, settings.registry_username)
 
 
-def _default(username: str) -> str:
+def _default(host: str, username: str) -> str:
     """The namespace is the first part of the user name; left out where it is no repository component."""
     namespace = username.partition("/")[0].lower()
+    below = _BELOW_HUB if host and names.canonical_host(host) == _HUB else DEFAULT_BELOW
     try:
-        return names.repository(f"{namespace}/{DEFAULT_BELOW}")
+        return names.repository(f"{namespace}/{below}")
     except ValueError:
         return DEFAULT_BELOW

@@ -29,7 +29,8 @@ def fetch_token(
     where = f"{transport.host}, token endpoint {httpx.URL(challenge.realm).host}"
     answer = _ask(transport, challenge, login, scopes)
     if answer.status != 200:
-        raise error_for(answer.status, answer.body, where, "asking for a token", answer.headers)
+        doing, given = "asking for a token", login is not None
+        raise error_for(answer.status, answer.body, where, doing, answer.headers, of_login=given)
     token = read_token(answer.body)
     if token is None:
         raise RegistryAnswerError(
@@ -41,7 +42,8 @@ def fetch_token(
         raise AnonymousTokenError(
             f"HTTP 200, but the token is anonymous: the login of {login.username!r} was not accepted",
             where=transport.host,
-            remedy="check the user name's form and the auth token (not the console password, no newline)",
+            remedy="check the user name's form and the token (no newline; in OCI: the auth token, not the"
+            " console password)",
             notebook=NOTEBOOK,
         )
     return token

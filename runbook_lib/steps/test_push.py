@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +35,14 @@ _RESUMED = Finding(
     "connection to the builder",
     "it was lost in mid-build; the build was begun again and went on from the builder's cache",
     remedy="if this happens often, look at the builder's restarts and the route to the cluster (notebook 90)",
+)
+_NO_PULL = Finding(
+    Status.BLOCKED,
+    "run of the image",
+    "the docker config holds an identity token for this registry, with which the cluster cannot pull",
+    remedy="give a user name and a token (registry_username, registry_credential) and apply notebook 02, or"
+    " set run_image to false",
+    notebook=_AUTH,
 )
 
 
@@ -69,13 +78,16 @@ class TestPush(Step):
 
     def _check_login(self) -> list[Finding]:
         host = references_of(self.settings)[0].host
-        if login_of(self.settings, host) is None:
+        login = login_of(self.settings, host)
+        if login is None:
             raise LoginRefusedError(
                 "the docker config has no login for this registry",
                 where=host,
                 remedy="run notebook 02",
                 notebook=_AUTH,
             )
+        if login.is_identity_token and self.settings.run_image:
+            return [replace(_NO_PULL, status=Status.WARN, subject=f"login for {host}")]
         return [Finding(Status.OK, f"login for {host}", "is in the docker config")]
 
     def _plan(self) -> Plan:
@@ -148,8 +160,10 @@ class TestPush(Step):
 
     def _ran(self, reference: Reference, digest: str) -> Finding:
         login = login_of(self.settings, reference.host)
-        auths = {reference.host: {"auth": encode_auth(login)}} if login else {}
         image = f"{reference.name}@{digest}"
+        if login is not None and login.is_identity_token:
+            return replace(_NO_PULL, subject=f"run of {image}")  # a kubelet knows no refresh tokens
+        auths = {reference.host: {"auth": encode_auth(login)}} if login else {}
         expected = self.settings.expected_output or ("" if self.settings.context_dir else SAMPLE_OUTPUT)
         try:
             output = run_image(self.cluster, self.settings, image, {"auths": auths}, self.cancelled)

@@ -37,6 +37,7 @@ def body(code: str, message: str = "") -> bytes:
 
 
 ANONYMOUS = "Anonymous users are only allowed read access on public repos"
+EXPIRED = "Your authorization token has expired. Reauthenticate and try again."
 CASES: list[tuple[int, bytes, type[RegistryError], str, str]] = [
     (
         401,
@@ -47,6 +48,8 @@ CASES: list[tuple[int, bytes, type[RegistryError], str, str]] = [
     ),
     (401, oci("NotAuthenticated"), LoginRefusedError, "not accept the login", "exactly this user"),
     (401, b"", LoginRefusedError, "not accept the login", "console password"),
+    (403, body("DENIED", EXPIRED), LoginRefusedError, "the login has expired", "log in again"),
+    (400, oci("denied", EXPIRED), LoginRefusedError, "the login has expired", "a new token"),
     (403, body("DENIED", ANONYMOUS), LoginRefusedError, "for an anonymous one", "newline"),
     (
         409,

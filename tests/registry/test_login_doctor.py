@@ -68,11 +68,11 @@ CAUSES: dict[str, tuple[str, Login | None, dict[str, Any], str, str]] = {
     "another namespace": (HOST, user("other1/d/jdoe"), {}, "namespace is other1", "which of them"),
     "line end": (HOST, token("secret-of-test\n"), {}, "a line end", "printf"),
     "blank": (HOST, token(" secret-of-test"), {}, "a blank", "printf"),
-    "quotes": (HOST, token("'secret-of-test'"), {}, "in quotes", "as OCI showed it"),
-    "OCID": (HOST, token("ocid1.credential.oc1..aaaa"), {}, "an OCID", "as OCI showed it"),
-    "scheme": (HOST, token("Bearer secret-of-test"), {}, "name of a scheme", "as OCI showed it"),
+    "quotes": (HOST, token("'secret-of-test'"), {}, "in quotes", "as it was shown"),
+    "OCID": (HOST, token("ocid1.credential.oc1..aaaa"), {}, "an OCID", "as it was shown"),
+    "scheme": (HOST, token("Bearer secret-of-test"), {}, "name of a scheme", "as it was shown"),
     "auth value": (
-        HOST, token(base64.b64encode(f"{GOOD.username}:x".encode()).decode()), {}, "`auth` value", "as OCI"
+        HOST, token(base64.b64encode(f"{GOOD.username}:x".encode()).decode()), {}, "`auth` value", "as it was"
     ),
     "JWT": (HOST, token("eyJhbGciOi.eyJzdWIi.c2lnbmF0"), {}, "a JWT", "BEARER_TOKEN"),
 }  # fmt: skip
@@ -97,6 +97,21 @@ def test_a_good_login_is_not_suspected(host: str, login: Login) -> None:
     flavor = "ocir" if host == HOST else "distribution"
     same = auths(**{h: f"{login.username}:{login.secret.reveal()}" for h in (host, "iad.ocir.io")})
     assert suspicions(host, flavor, login, same, "axyz123/app") == []
+
+
+@pytest.mark.parametrize("secret", ["eyJhbGciOi.eyJzdWIi.c2lnbmF0", "ocid1.credential.oc1..aaaa"])
+def test_the_forms_of_oci_tokens_mean_nothing_elsewhere(secret: str) -> None:
+    """A JWT is an ordinary password at several registries."""
+    login = Login("jdoe", SecretValue(secret))
+    assert suspicions("registry.example", "distribution", login, {}) == []
+    assert suspicions(HOST, "ocir", login, {}) != []
+
+
+@pytest.mark.parametrize("secret", ["secret-of-test\n", "'secret-of-test'", "Bearer secret-of-test"])
+def test_what_belongs_to_no_token_is_named_everywhere(secret: str) -> None:
+    [found] = suspicions("registry.example", "distribution", Login("jdoe", SecretValue(secret)), {})
+    assert found.certain
+    assert "OCI" not in found.remedy
 
 
 def test_another_region_is_no_alias() -> None:

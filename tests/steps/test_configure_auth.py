@@ -130,7 +130,7 @@ def test_the_check_warns_of_a_token_that_cannot_be_one(step: MakeStep, token: st
     assert found.passed
     warning = next(f for f in found if f.status is Status.WARN)
     assert said in warning.message
-    assert "as OCI showed it" in warning.remedy
+    assert "as it was shown" in warning.remedy
 
 
 def test_other_user_names_are_tried_where_the_parameter_says_so(lab: Lab, step: MakeStep) -> None:
