@@ -1,5 +1,6 @@
 """Stopping an instance and counting what is left of it."""
 
+import contextlib
 import shutil
 import subprocess
 import time
@@ -11,6 +12,7 @@ import httpx
 import psutil
 
 from sandbox.cluster.api import Api
+from sandbox.cluster.cgroups import groups_of, processes_in, remove_groups, remove_parents
 from sandbox.cluster.host import require_linux_root
 from sandbox.cluster.identity import Identity, load_identity
 from sandbox.cluster.layout import Layout
@@ -21,7 +23,6 @@ from sandbox.console import Reporter
 from sandbox.errors import LeftoverError
 from sandbox.locks import hold
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _PODS_WAIT = 2.0
 
 
@@ -56,7 +57,8 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
         _unmount(layout.root)
         if identity:
             remove_bridge(identity.bridge)
-        _remove_cgroups(layout, containers)
+        _retry(lambda: remove_groups(containers), 2.0)
+        remove_parents()
         left = count_leftovers(layout, identity, containers)
         if left.total():
             raise LeftoverError(
@@ -75,11 +77,11 @@ def count_leftovers(layout: Layout, identity: Identity | None, containers: set[s
     bridge = identity.bridge if identity else ""
     interfaces = len(ports_of(bridge)) + int(bridge_exists(bridge)) if bridge else 0
     return Leftovers(
-        processes=len(find_daemons(layout.root)) + len(_container_processes(layout, containers)),
+        processes=len(find_daemons(layout.root)) + len(_container_processes(containers)),
         mounts=len(mounts),
         namespaces=sum("/netns/" in mount for mount in mounts),
         interfaces=interfaces,
-        cgroups=len(_cgroups(layout, containers)),
+        cgroups=len(groups_of(containers)),
     )
 
 
@@ -127,38 +129,18 @@ def _stop_processes(layout: Layout, containers: set[str]) -> None:
     kill(those("kubelet", "controller-manager", "scheduler"))
     # Shims before their containers: a living shim reports each death, and the runtime would clean up in vain.
     kill([d.process for d in daemons if d.is_shim])
-    kill(_container_processes(layout, containers))
+    kill(_container_processes(containers))
     # The API server keeps nothing itself, and a gentle end takes it seconds.
     kill(those("apiserver"))
     end(those("containerd", "registry", "distribution", "etcd"), 1.5)
     kill([d.process for d in find_daemons(layout.root)])
 
 
-def _cgroups(layout: Layout, containers: set[str]) -> list[Path]:
-    """Every cgroup folder of the instance's containers, deepest first, in all hierarchies."""
-    hierarchies = [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir())]
-    tops = [base / "k8s.io" / name for base in hierarchies for name in containers]
-    tops += [base / f"sandbox-{layout.name}" for base in hierarchies]
-    found: list[Path] = []
-    for top in tops:
-        if top.is_dir():
-            found += [top, *(path for path in top.rglob("*") if path.is_dir())]
-    return sorted(set(found), key=lambda path: len(path.parts), reverse=True)
-
-
-def _container_processes(layout: Layout, containers: set[str]) -> list[psutil.Process]:
-    pids: set[int] = set()
-    for cgroup in _cgroups(layout, containers):
-        try:
-            pids |= {int(line) for line in (cgroup / "cgroup.procs").read_text().split() if line != "0"}
-        except OSError:
-            continue
+def _container_processes(containers: set[str]) -> list[psutil.Process]:
     processes = []
-    for pid in pids:
-        try:
+    for pid in processes_in(groups_of(containers)):
+        with contextlib.suppress(psutil.NoSuchProcess):
             processes.append(psutil.Process(pid))
-        except psutil.NoSuchProcess:
-            continue
     return [process for process in processes if is_alive(process)]
 
 
@@ -177,24 +159,6 @@ def _unmount(root: Path) -> None:
             return
         command = ["umount", "--lazy", *reversed(points)]
         subprocess.run(command, capture_output=True, timeout=30, check=False)
-
-
-def _remove_cgroups(layout: Layout, containers: set[str]) -> None:
-    def removed() -> bool:
-        for cgroup in _cgroups(layout, containers):
-            try:
-                cgroup.rmdir()
-            except OSError:
-                continue
-        return not _cgroups(layout, containers)
-
-    _retry(removed, 2.0)
-    for base in (path for path in _CGROUPS.iterdir() if path.is_dir()):
-        try:
-            # Shared with other instances and runtimes: it goes only when it is empty.
-            (base / "k8s.io").rmdir()
-        except OSError:
-            continue
 
 
 def _retry(action: Callable[[], bool], seconds: float) -> None:

@@ -91,7 +91,7 @@ def render_cni(identity: Identity, facts: HostFacts, leases: Path) -> str:
 
 
 def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
-    """kubelet's configuration for cgroup v1 or v2, with or without CAP_SYS_RESOURCE."""
+    """kubelet's configuration, for cgroup v1 and v2 alike, with or without CAP_SYS_RESOURCE."""
     pki = layout.pki
     settings: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -116,7 +116,11 @@ def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
         "clusterDNS": [identity.address],
         "clusterDomain": "cluster.local",
         "cgroupDriver": "cgroupfs",
+        # No groups of the kubelet's own: every instance would want the same `kubepods`, or a root of its own
+        # that must be there before. So v1 and v2 are alike; containers lie in groups of the runtime's.
+        "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
+        "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
         "imageGCHighThresholdPercent": 100,
@@ -126,10 +130,6 @@ def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
         "nodeStatusUpdateFrequency": "5s",
         "shutdownGracePeriod": "0s",
     }
-    if facts.cgroup_v2:
-        settings |= {"cgroupsPerQOS": True, "cgroupRoot": f"/sandbox-{layout.name}"}
-    else:
-        settings |= {"cgroupsPerQOS": False, "failCgroupV1": False}
     if not facts.can_raise_limits:
         settings["featureGates"] = {"KubeletInUserNamespace": True}
     return yaml.safe_dump(settings, sort_keys=False)
