@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from sandbox.cluster.cgroups import groups_of, processes_in, remove_groups, remo
 from sandbox.cluster.host import require_linux_root
 from sandbox.cluster.identity import Identity, load_identity
 from sandbox.cluster.layout import Layout
+from sandbox.cluster.mounts import mounts_below, unmount_below
 from sandbox.cluster.network import bridge_exists, ports_of, remove_bridge
 from sandbox.cluster.processes import end, find_daemons, is_alive, kill
 from sandbox.cluster.up import LOCK_WAIT
@@ -54,7 +54,7 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
             _delete_pods(layout, identity)
         containers = container_ids(layout)
         _stop_processes(layout, containers)
-        _unmount(layout.root)
+        unmount_below(layout.root)
         if identity:
             remove_bridge(identity.bridge)
         _retry(lambda: remove_groups(containers), 2.0)
@@ -73,7 +73,7 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
 
 def count_leftovers(layout: Layout, identity: Identity | None, containers: set[str]) -> Leftovers:
     """Count what the instance has on this machine right now."""
-    mounts = _mounts_below(layout.root)
+    mounts = mounts_below(layout.root)
     bridge = identity.bridge if identity else ""
     interfaces = len(ports_of(bridge)) + int(bridge_exists(bridge)) if bridge else 0
     return Leftovers(
@@ -142,23 +142,6 @@ def _container_processes(containers: set[str]) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             processes.append(psutil.Process(pid))
     return [process for process in processes if is_alive(process)]
-
-
-def _mounts_below(root: Path) -> list[str]:
-    """Mount points below `root`, deepest last; octal escapes undone (proc(5), mountinfo)."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    return [point for point in points if point.startswith(f"{root}/")]
-
-
-def _unmount(root: Path) -> None:
-    # Mounts may lie on mounts, so one pass may uncover another; ten are more than any pod has.
-    for _ in range(10):
-        points = _mounts_below(root)
-        if not points:
-            return
-        command = ["umount", "--lazy", *reversed(points)]
-        subprocess.run(command, capture_output=True, timeout=30, check=False)
 
 
 def _retry(action: Callable[[], bool], seconds: float) -> None:

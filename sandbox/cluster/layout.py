@@ -114,7 +114,8 @@ def layout_for(name: str) -> Layout:
         raise UsageError(
             "not an instance name", repr(name), "Use up to 20 lower-case letters, digits and inner hyphens."
         )
-    layout = Layout(name, state_root().absolute() / name)
+    # Resolved: mounts and programs name the folder by its real path, and are found again by it.
+    layout = Layout(name, (state_root() / name).resolve())
     longest = f"{layout.containerd_socket}.ttrpc"
     if len(longest.encode()) > _LONGEST_SOCKET:
         raise PlatformError(
@@ -126,5 +127,6 @@ def layout_for(name: str) -> Layout:
 
 
 def existing_instances() -> list[str]:
-    """The names of all instances that have state, sorted."""
-    return sorted(path.parent.name for path in state_root().glob("*/identity.json"))
+    """The names of all instances that have state, sorted; a copy of a folder under no such name is none."""
+    names = sorted(path.parent.name for path in state_root().glob("*/identity.json"))
+    return [name for name in names if _NAME.fullmatch(name)]

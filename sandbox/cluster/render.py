@@ -13,14 +13,18 @@ from sandbox.cluster.layout import Layout
 PAUSE_IMAGE = "docker.io/library/pause:sandbox"
 
 
+def _quoted(text: str) -> str:
+    """A TOML basic string: a JSON one, but for JSON's pairs of escapes for characters beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def render_containerd(layout: Layout, facts: HostFacts, runc: Path, cni_programs: Path) -> str:
     """containerd 2's configuration (version 3 of its format)."""
-    quoted = json.dumps  # TOML's basic strings take every JSON string that holds no surrogates
     cri = 'plugins."io.containerd.cri.v1'
     return f"""\
 version = 3
-root = {quoted(str(layout.data / "containerd"))}
-state = {quoted(str(layout.containerd_state))}
+root = {_quoted(str(layout.data / "containerd"))}
+state = {_quoted(str(layout.containerd_state))}
 # The first three need devices or kernel modules that a sandbox host may lack; NRI's socket path is global.
 disabled_plugins = [
   "io.containerd.snapshotter.v1.blockfile",
@@ -29,17 +33,17 @@ disabled_plugins = [
   "io.containerd.nri.v1.nri",
 ]
 [grpc]
-address = {quoted(str(layout.containerd_socket))}
+address = {_quoted(str(layout.containerd_socket))}
 [ttrpc]
-address = {quoted(f"{layout.containerd_socket}.ttrpc")}
+address = {_quoted(f"{layout.containerd_socket}.ttrpc")}
 [plugins."io.containerd.internal.v1.opt"]
-path = {quoted(str(layout.data / "opt"))}
+path = {_quoted(str(layout.data / "opt"))}
 [{cri}.images"]
-snapshotter = {quoted(facts.snapshotter)}
+snapshotter = {_quoted(facts.snapshotter)}
 [{cri}.images".pinned_images]
-sandbox = {quoted(PAUSE_IMAGE)}
+sandbox = {_quoted(PAUSE_IMAGE)}
 [{cri}.images".registry]
-config_path = {quoted(str(layout.config / "certs.d"))}
+config_path = {_quoted(str(layout.config / "certs.d"))}
 [{cri}.runtime"]
 restrict_oom_score_adj = {"false" if facts.can_raise_limits else "true"}
 netns_mounts_under_state_dir = true
@@ -48,11 +52,11 @@ default_runtime_name = "runc"
 [{cri}.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [{cri}.runtime".containerd.runtimes.runc.options]
-BinaryName = {quoted(str(runc))}
+BinaryName = {_quoted(str(runc))}
 SystemdCgroup = false
 [{cri}.runtime".cni]
-bin_dirs = [{quoted(str(cni_programs))}]
-conf_dir = {quoted(str(layout.config / "cni"))}
+bin_dirs = [{_quoted(str(cni_programs))}]
+conf_dir = {_quoted(str(layout.config / "cni"))}
 """
 
 
@@ -64,8 +68,8 @@ def render_registry_hosts(identity: Identity, authority: Path) -> str:
     """
     url = f"https://{identity.registry}"
     return (
-        f'server = "{url}"\nca = {json.dumps(str(authority))}\n'
-        f'[host."{url}"]\ncapabilities = ["pull", "resolve"]\nca = {json.dumps(str(authority))}\n'
+        f'server = "{url}"\nca = {_quoted(str(authority))}\n'
+        f'[host."{url}"]\ncapabilities = ["pull", "resolve"]\nca = {_quoted(str(authority))}\n'
     )
 
 
