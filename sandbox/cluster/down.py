@@ -1,11 +1,10 @@
 """Stopping an instance and counting what is left of it."""
 
 import contextlib
-import shutil
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import httpx
 import psutil
@@ -14,13 +13,14 @@ from sandbox.cluster.api import Api
 from sandbox.cluster.cgroups import groups_of, processes_in, remove_groups, remove_parents
 from sandbox.cluster.host import require_linux_root
 from sandbox.cluster.identity import Identity, load_identity
-from sandbox.cluster.layout import Layout
+from sandbox.cluster.layout import CNI_FILE, Layout
 from sandbox.cluster.mounts import mounts_below, unmount_below
 from sandbox.cluster.network import bridge_exists, ports_of, remove_bridge
 from sandbox.cluster.processes import end, find_daemons, is_alive, kill
+from sandbox.cluster.traces import remove_folder, remove_log_links
 from sandbox.cluster.up import LOCK_WAIT
 from sandbox.console import Reporter
-from sandbox.errors import LeftoverError
+from sandbox.errors import LeftoverError, StateError
 from sandbox.locks import hold
 
 _PODS_WAIT = 2.0
@@ -49,14 +49,15 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
     """
     require_linux_root()
     with hold(layout.lock, f"the instance {layout.name}", LOCK_WAIT, reporter):
-        identity = load_identity(layout)
+        identity = _known_identity(layout, damaged_is_none=remove_state)
         if identity:
             _delete_pods(layout, identity)
         containers = container_ids(layout)
         _stop_processes(layout, containers)
         unmount_below(layout.root)
-        if identity:
-            remove_bridge(identity.bridge)
+        bridge = identity.bridge if identity else _bridge_in_config(layout)
+        if bridge:
+            remove_bridge(bridge)
         _retry(lambda: remove_groups(containers), 2.0)
         remove_parents()
         left = count_leftovers(layout, identity, containers)
@@ -64,11 +65,27 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
             raise LeftoverError(
                 "something could not be removed", f"{layout.name}: {left}", "Run `down` again."
             )
-        _remove_logs_links(layout)
-        doomed = layout.root if remove_state else layout.run
-        if doomed.exists():
-            shutil.rmtree(doomed)
+        remove_log_links(layout)
+        remove_folder(layout.root if remove_state else layout.run)
     return left
+
+
+def _known_identity(layout: Layout, *, damaged_is_none: bool) -> Identity | None:
+    """The kept identity. `reset` is the way out of a damaged file, so that must not stop it."""
+    try:
+        return load_identity(layout)
+    except StateError:
+        if damaged_is_none:
+            return None
+        raise
+
+
+def _bridge_in_config(layout: Layout) -> str:
+    """The bridge's name, by the pods' network configuration; empty when that cannot be read either."""
+    try:
+        return str(json.loads((layout.config / CNI_FILE).read_bytes())["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def count_leftovers(layout: Layout, identity: Identity | None, containers: set[str]) -> Leftovers:
@@ -148,10 +165,3 @@ def _retry(action: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not action() and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _remove_logs_links(layout: Layout) -> None:
-    """kubelet's links in /var/log/containers have no setting; those into our folder are ours."""
-    for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and str(link.readlink()).startswith(f"{layout.root}/"):
-            link.unlink(missing_ok=True)

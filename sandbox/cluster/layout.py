@@ -7,6 +7,8 @@ from pathlib import Path
 from sandbox.errors import PlatformError, UsageError
 from sandbox.paths import state_root
 
+# The pods' network, below `config`.
+CNI_FILE = "cni/10-sandbox.conflist"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 # sockaddr_un holds 108 bytes with the final NUL (unix(7)); containerd makes `<socket>.ttrpc` too.
 _LONGEST_SOCKET = 107
