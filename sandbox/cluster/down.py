@@ -17,7 +17,7 @@ from sandbox.cluster.layout import CNI_FILE, Layout
 from sandbox.cluster.mounts import mounts_below, unmount_below
 from sandbox.cluster.network import bridge_exists, ports_of, remove_bridge
 from sandbox.cluster.processes import end, find_daemons, is_alive, kill
-from sandbox.cluster.traces import remove_folder, remove_log_links
+from sandbox.cluster.traces import remove_folder, remove_log_links, remove_plugin_folder
 from sandbox.cluster.up import LOCK_WAIT
 from sandbox.console import Reporter
 from sandbox.errors import LeftoverError, StateError
@@ -66,6 +66,7 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
                 "something could not be removed", f"{layout.name}: {left}", "Run `down` again."
             )
         remove_log_links(layout)
+        remove_plugin_folder()
         remove_folder(layout.root if remove_state else layout.run)
     return left
 

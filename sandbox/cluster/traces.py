@@ -4,11 +4,13 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from sandbox.cluster.api import is_listening
+import psutil
+
 from sandbox.cluster.layout import Layout
 from sandbox.errors import LeftoverError
 
 _LOG_LINKS = Path("/var/log/containers")
+_KUBELET = "kubelet"
 _DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 
 
@@ -33,13 +35,13 @@ def remove_log_links(layout: Layout) -> None:
 
 
 def remove_plugin_folder() -> None:
-    """Remove the kubelet's folder for device plugins, unless a kubelet serves it or something else is in it.
+    """Remove the kubelet's folder for device plugins, unless a kubelet runs or something else is in it.
 
-    All instances share it, and whoever started last has its socket there; none has device plugins.
+    All kubelets share it: one that starts makes it, and ends if it is gone before its socket is there.
     """
-    socket = _DEVICE_PLUGINS / "kubelet.sock"
-    if is_listening(socket):
+    if any(process.info["name"] == _KUBELET for process in psutil.process_iter(["name"])):
         return
+    socket = _DEVICE_PLUGINS / "kubelet.sock"
     with contextlib.suppress(OSError):
         if {path.name for path in _DEVICE_PLUGINS.iterdir()} <= {socket.name}:
             socket.unlink(missing_ok=True)

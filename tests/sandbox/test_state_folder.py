@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from sandbox.__main__ import main
-from sandbox.cluster import mounts
+from sandbox.cluster import mounts, traces
 from sandbox.cluster.down import down
 from sandbox.cluster.host import HostFacts
 from sandbox.cluster.identity import choose_identity, load_identity
 from sandbox.cluster.layout import CNI_FILE, Layout, layout_for
 from sandbox.cluster.network import bridge_exists, ensure_bridge, remove_bridge
 from sandbox.cluster.render import render_containerd
+from sandbox.cluster.traces import remove_plugin_folder
 from sandbox.console import Reporter
 from sandbox.errors import LeftoverError, StateError
 
@@ -111,3 +112,36 @@ def test_a_full_disk_is_an_error_with_a_way_out(
     said = capsys.readouterr().err
     assert "No space left on device: /some/file" in said
     assert "remedy: " in said
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kubelet's folder for device plugins, with the socket that a killed kubelet leaves; none runs."""
+    folder = tmp_path / "kubelet" / "device-plugins"
+    folder.mkdir(parents=True)
+    (folder / "kubelet.sock").touch()
+    monkeypatch.setattr(traces, "_DEVICE_PLUGINS", folder)
+    monkeypatch.setattr(traces, "_KUBELET", "unit-kubelet")
+    return folder
+
+
+def test_down_removes_the_kubelets_folder_for_device_plugins(layout: Layout, plugins: Path) -> None:
+    down(layout, Reporter())
+    assert not plugins.parent.exists()
+    down(layout, Reporter())  # nothing is there
+
+
+def test_a_kubelet_that_runs_keeps_its_folder(plugins: Path, tmp_path: Path) -> None:
+    program = tmp_path / "unit-kubelet"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "30"]) as kubelet:
+        remove_plugin_folder()
+        kubelet.kill()
+    assert (plugins / "kubelet.sock").exists()
+
+
+@pytest.mark.parametrize("name", ["device-plugins/kubelet_internal_checkpoint", "config.yaml"])
+def test_what_another_kubelet_keeps_there_stays(name: str, plugins: Path) -> None:
+    (plugins.parent / name).touch()
+    remove_plugin_folder()
+    assert (plugins.parent / name).exists()
