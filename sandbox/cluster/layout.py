@@ -96,6 +96,15 @@ class Layout:
         """A docker config folder for logins to this registry, so that the user's own stays as it is."""
         return self.root / "docker"
 
+    def require_plain(self) -> None:
+        """Raise PlatformError for a folder the kubelet would refuse; `down` may still have one to remove."""
+        if not str(self.root).isascii():
+            raise PlatformError(
+                "the state folder's path has letters that are not ASCII, which the kubelet refuses",
+                str(self.root),
+                "Set SANDBOX_STATE to another folder.",
+            )
+
     def prepare(self) -> None:
         """Create the folders. Every parent of the runtime's folders stays traversable for other users.
 

@@ -28,6 +28,7 @@ def up(layout: Layout, reporter: Reporter, binaries: str | None = None) -> dict[
     What runs already with the same configuration is left alone. Raises WaitTimeoutError and its kin.
     """
     require_linux_root()
+    layout.require_plain()
     begun = time.monotonic()
     with hold(layout.lock, f"the instance {layout.name}", LOCK_WAIT, reporter):
         parts = prepare(layout, reporter, binaries)

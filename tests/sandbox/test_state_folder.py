@@ -19,8 +19,9 @@ from sandbox.cluster.layout import CNI_FILE, Layout, layout_for
 from sandbox.cluster.network import bridge_exists, ensure_bridge, remove_bridge
 from sandbox.cluster.render import render_containerd
 from sandbox.cluster.traces import remove_plugin_folder
+from sandbox.cluster.up import up
 from sandbox.console import Reporter
-from sandbox.errors import LeftoverError, StateError
+from sandbox.errors import LeftoverError, PlatformError, StateError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox needs root")
 NAME, BRIDGE = "unit-state", "sbxtest3"
@@ -49,6 +50,12 @@ def test_reset_finds_mounts_behind_a_link_and_in_a_path_of_any_letters(layout: L
         assert not layout.root.exists()
     finally:
         subprocess.run(["umount", str(point)], capture_output=True, timeout=15, check=False)
+
+
+def test_letters_that_the_kubelet_refuses_are_refused_before_anything_starts(layout: Layout) -> None:
+    with pytest.raises(PlatformError, match="SANDBOX_STATE"):
+        up(layout, Reporter())
+    assert list(layout.root.iterdir()) == []
 
 
 def test_the_runtimes_configuration_takes_any_letters() -> None:
