@@ -62,8 +62,14 @@ def sweep_orphans() -> list[str]:
 
 
 def _marked() -> Iterator[tuple[psutil.Process, str]]:
+    """Other processes with the mark of a run, and the run's folder.
+
+    Those of another mount namespace, such as a container's, are left out: their mark names a folder there,
+    and whether somebody is at that run cannot be seen from here.
+    """
+    ours = _mount_namespace("self")
     for process in psutil.process_iter():
-        if process.pid == os.getpid():
+        if process.pid == os.getpid() or _mount_namespace(process.pid) != ours:
             continue
         try:
             mark = process.environ().get(MARK)
@@ -71,6 +77,14 @@ def _marked() -> Iterator[tuple[psutil.Process, str]]:
             continue
         if mark:
             yield process, mark
+
+
+def _mount_namespace(pid: int | str) -> str:
+    """Empty where there is no /proc (not Linux), and for a process that ended or is another user's."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
+    except OSError:
+        return ""
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:
