@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench faults report soak lab app browser programs lock clean sandbox-up sandbox-down
+.PHONY: demo test lint bench faults report soak lab app browser programs venv-package lock clean sandbox-up sandbox-down
 .DELETE_ON_ERROR:
 
 demo: sandbox-up
@@ -24,6 +24,7 @@ lint: $(STAMP)
 
 $(STAMP): requirements.txt requirements-dev.txt requirements-uv.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; set PYTHON="'
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-uv.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
@@ -31,6 +32,13 @@ $(STAMP): requirements.txt requirements-dev.txt requirements-uv.txt pyproject.to
 	$(BIN)/jupyter labextension disable --level=sys_prefix @voila-dashboards/jupyterlab-preview
 	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
 	touch $@
+
+# Debian and Ubuntu pack what makes a virtual environment apart from Python, by Python's version.
+VENV_PACKAGE = $(shell $(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+venv-package:
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(VENV_PACKAGE) || \
+	  { echo "error: $(PYTHON) cannot make a virtual environment (no ensurepip)"; \
+	    echo "  remedy: as root: apt-get install $(VENV_PACKAGE), or make PYTHON=<another Python>"; exit 1; } >&2
 
 bench: $(STAMP)
 	$(BIN)/python bench/sandbox_life.py

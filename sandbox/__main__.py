@@ -24,7 +24,7 @@ from sandbox.cluster.processes import tail
 from sandbox.cluster.report import environment, export_lines, follow, log_files, prefixed, read_status
 from sandbox.cluster.up import up
 from sandbox.console import Reporter
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import RefusedError, SandboxError, UsageError
 
 
 def _up(layout: Layout, options: argparse.Namespace) -> int:
@@ -135,6 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {RefusedError.by(error)}", file=sys.stderr)
+        return RefusedError.exit_code
     except KeyboardInterrupt:
         return 130
 

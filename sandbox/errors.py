@@ -10,7 +10,8 @@ SandboxError
 ├── StateError             the instance's state folder does not hold what it should
 ├── ProcessError           a component could not be started or ended at once
 ├── WaitTimeoutError       a bounded wait ran out
-└── LeftoverError          `down` could not remove everything
+├── LeftoverError          `down` could not remove everything
+└── RefusedError           the system refused a file or a folder (no space left, no permission, …)
 """
 
 
@@ -67,3 +68,16 @@ class WaitTimeoutError(SandboxError):
 
 class LeftoverError(SandboxError):
     """`down` could not remove everything."""
+
+
+class RefusedError(SandboxError):
+    """The system refused a file or a folder: no space left, no permission, …"""
+
+    @classmethod
+    def by(cls, error: OSError) -> "RefusedError":
+        """The error that an OSError is told as, where nothing more is known about it."""
+        return cls(
+            f"the system refused: {error.strerror or error}",
+            str(error.filename or type(error).__name__),
+            "Mend it (space, permissions) and try again; SANDBOX_STATE and SANDBOX_CACHE name other folders.",
+        )

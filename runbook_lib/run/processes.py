@@ -7,6 +7,7 @@ its own children (kubectl, buildctl) behind. The mark is inherited by all of the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,7 @@ def kernel_environment(run_dir: Path) -> dict[str, str]:
 
 def processes_of(run_dir: Path) -> list[psutil.Process]:
     """The living processes that carry the mark of this run."""
-    return [process for process, mark in marks.marked(MARK) if mark == str(run_dir)]
+    return [process for process, mark in _marked() if mark == str(run_dir)]
 
 
 def end_processes(run_dir: Path, *, grace: float = _GRACE) -> int:
@@ -44,9 +45,27 @@ def sweep_orphans() -> list[str]:
 
     Also removes the temporary folders of dead processes.
     """
-    folders = {mark for _, mark in marks.marked(MARK)}
+    folders = {mark for _, mark in _marked()}
     orphaned = [f for f in sorted(folders) if not (Path(f).is_dir() and RunFolder(Path(f)).is_held)]
     for folder in orphaned:
         end_processes(Path(folder))
     scratch.sweep()
     return orphaned
+
+
+def _marked() -> Iterator[tuple[psutil.Process, str]]:
+    """Other processes with the mark of a run, and the run's folder.
+
+    Those of another mount namespace, such as a container's, are left out: their mark names a folder there,
+    and whether somebody is at that run cannot be seen from here.
+    """
+    ours = _mount_namespace("self")
+    return ((p, mark) for p, mark in marks.marked(MARK) if _mount_namespace(p.pid) == ours)
+
+
+def _mount_namespace(pid: int | str) -> str:
+    """Empty where there is no /proc (not Linux), and for a process that ended or is another user's."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
+    except OSError:
+        return ""

@@ -5,7 +5,7 @@ import sys
 
 from sandbox.build import TOOLS, ensure_tools
 from sandbox.console import Reporter
-from sandbox.errors import SandboxError
+from sandbox.errors import RefusedError, SandboxError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {RefusedError.by(error)}", file=sys.stderr)
+        return RefusedError.exit_code
     for name, path in programs.items() if not options.quiet else ():
         print(f"{name}\t{path}")
     return 0

@@ -1,27 +1,28 @@
 """Stopping an instance and counting what is left of it."""
 
-import shutil
-import subprocess
+import contextlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import httpx
 import psutil
 
 from sandbox.cluster.api import Api
+from sandbox.cluster.cgroups import groups_of, processes_in, remove_groups, remove_parents
 from sandbox.cluster.host import require_linux_root
 from sandbox.cluster.identity import Identity, load_identity
-from sandbox.cluster.layout import Layout
+from sandbox.cluster.layout import CNI_FILE, Layout
+from sandbox.cluster.mounts import mounts_below, unmount_below
 from sandbox.cluster.network import bridge_exists, ports_of, remove_bridge
 from sandbox.cluster.processes import end, find_daemons, is_alive, kill
+from sandbox.cluster.traces import remove_folder, remove_log_links, remove_plugin_folder
 from sandbox.cluster.up import LOCK_WAIT
 from sandbox.console import Reporter
-from sandbox.errors import LeftoverError
+from sandbox.errors import LeftoverError, StateError
 from sandbox.locks import hold
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _PODS_WAIT = 2.0
 
 
@@ -48,38 +49,57 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
     """
     require_linux_root()
     with hold(layout.lock, f"the instance {layout.name}", LOCK_WAIT, reporter):
-        identity = load_identity(layout)
+        identity = _known_identity(layout, damaged_is_none=remove_state)
         if identity:
             _delete_pods(layout, identity)
         containers = container_ids(layout)
         _stop_processes(layout, containers)
-        _unmount(layout.root)
-        if identity:
-            remove_bridge(identity.bridge)
-        _remove_cgroups(layout, containers)
+        unmount_below(layout.root)
+        bridge = identity.bridge if identity else _bridge_in_config(layout)
+        if bridge:
+            remove_bridge(bridge)
+        _retry(lambda: remove_groups(containers), 2.0)
+        remove_parents()
         left = count_leftovers(layout, identity, containers)
         if left.total():
             raise LeftoverError(
                 "something could not be removed", f"{layout.name}: {left}", "Run `down` again."
             )
-        _remove_logs_links(layout)
-        doomed = layout.root if remove_state else layout.run
-        if doomed.exists():
-            shutil.rmtree(doomed)
+        remove_log_links(layout)
+        remove_plugin_folder()
+        remove_folder(layout.root if remove_state else layout.run)
     return left
+
+
+def _known_identity(layout: Layout, *, damaged_is_none: bool) -> Identity | None:
+    """The kept identity. `reset` is the way out of a damaged file, so that must not stop it."""
+    try:
+        return load_identity(layout)
+    except StateError:
+        if damaged_is_none:
+            return None
+        raise
+
+
+def _bridge_in_config(layout: Layout) -> str:
+    """The bridge's name, by the pods' network configuration; empty when that cannot be read either."""
+    try:
+        return str(json.loads((layout.config / CNI_FILE).read_bytes())["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def count_leftovers(layout: Layout, identity: Identity | None, containers: set[str]) -> Leftovers:
     """Count what the instance has on this machine right now."""
-    mounts = _mounts_below(layout.root)
+    mounts = mounts_below(layout.root)
     bridge = identity.bridge if identity else ""
     interfaces = len(ports_of(bridge)) + int(bridge_exists(bridge)) if bridge else 0
     return Leftovers(
-        processes=len(find_daemons(layout.root)) + len(_container_processes(layout, containers)),
+        processes=len(find_daemons(layout.root)) + len(_container_processes(containers)),
         mounts=len(mounts),
         namespaces=sum("/netns/" in mount for mount in mounts),
         interfaces=interfaces,
-        cgroups=len(_cgroups(layout, containers)),
+        cgroups=len(groups_of(containers)),
     )
 
 
@@ -127,84 +147,22 @@ def _stop_processes(layout: Layout, containers: set[str]) -> None:
     kill(those("kubelet", "controller-manager", "scheduler"))
     # Shims before their containers: a living shim reports each death, and the runtime would clean up in vain.
     kill([d.process for d in daemons if d.is_shim])
-    kill(_container_processes(layout, containers))
+    kill(_container_processes(containers))
     # The API server keeps nothing itself, and a gentle end takes it seconds.
     kill(those("apiserver"))
     end(those("containerd", "registry", "distribution", "etcd"), 1.5)
     kill([d.process for d in find_daemons(layout.root)])
 
 
-def _cgroups(layout: Layout, containers: set[str]) -> list[Path]:
-    """Every cgroup folder of the instance's containers, deepest first, in all hierarchies."""
-    hierarchies = [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir())]
-    tops = [base / "k8s.io" / name for base in hierarchies for name in containers]
-    tops += [base / f"sandbox-{layout.name}" for base in hierarchies]
-    found: list[Path] = []
-    for top in tops:
-        if top.is_dir():
-            found += [top, *(path for path in top.rglob("*") if path.is_dir())]
-    return sorted(set(found), key=lambda path: len(path.parts), reverse=True)
-
-
-def _container_processes(layout: Layout, containers: set[str]) -> list[psutil.Process]:
-    pids: set[int] = set()
-    for cgroup in _cgroups(layout, containers):
-        try:
-            pids |= {int(line) for line in (cgroup / "cgroup.procs").read_text().split() if line != "0"}
-        except OSError:
-            continue
+def _container_processes(containers: set[str]) -> list[psutil.Process]:
     processes = []
-    for pid in pids:
-        try:
+    for pid in processes_in(groups_of(containers)):
+        with contextlib.suppress(psutil.NoSuchProcess):
             processes.append(psutil.Process(pid))
-        except psutil.NoSuchProcess:
-            continue
     return [process for process in processes if is_alive(process)]
-
-
-def _mounts_below(root: Path) -> list[str]:
-    """Mount points below `root`, deepest last; octal escapes undone (proc(5), mountinfo)."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    return [point for point in points if point.startswith(f"{root}/")]
-
-
-def _unmount(root: Path) -> None:
-    # Mounts may lie on mounts, so one pass may uncover another; ten are more than any pod has.
-    for _ in range(10):
-        points = _mounts_below(root)
-        if not points:
-            return
-        command = ["umount", "--lazy", *reversed(points)]
-        subprocess.run(command, capture_output=True, timeout=30, check=False)
-
-
-def _remove_cgroups(layout: Layout, containers: set[str]) -> None:
-    def removed() -> bool:
-        for cgroup in _cgroups(layout, containers):
-            try:
-                cgroup.rmdir()
-            except OSError:
-                continue
-        return not _cgroups(layout, containers)
-
-    _retry(removed, 2.0)
-    for base in (path for path in _CGROUPS.iterdir() if path.is_dir()):
-        try:
-            # Shared with other instances and runtimes: it goes only when it is empty.
-            (base / "k8s.io").rmdir()
-        except OSError:
-            continue
 
 
 def _retry(action: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not action() and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _remove_logs_links(layout: Layout) -> None:
-    """kubelet's links in /var/log/containers have no setting; those into our folder are ours."""
-    for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and str(link.readlink()).startswith(f"{layout.root}/"):
-            link.unlink(missing_ok=True)

@@ -26,7 +26,6 @@ class HostFacts:
     `state_filesystem` is the type of the file system below the state folder, such as ext4 or overlay.
     """
 
-    cgroup_v2: bool
     can_raise_limits: bool
     state_filesystem: str
     has_iptables: bool
@@ -40,7 +39,6 @@ class HostFacts:
 def detect_host(state_folder: Path) -> HostFacts:
     """The facts of this machine for a state folder that exists."""
     return HostFacts(
-        cgroup_v2=Path("/sys/fs/cgroup/cgroup.controllers").exists(),
         can_raise_limits=has_capability(Path("/proc/self/status").read_text(), _CAP_SYS_RESOURCE),
         state_filesystem=filesystem_of(state_folder),
         has_iptables=shutil.which("iptables") is not None,

@@ -1,5 +1,6 @@
 """What tells an instance from its neighbours: its network number and its ports, chosen once and kept."""
 
+import contextlib
 import json
 import socket
 import time
@@ -78,8 +79,7 @@ def load_identity(layout: Layout) -> Identity | None:
 def choose_identity(layout: Layout, reporter: Reporter) -> Identity:
     """Choose and keep a network and ports that no other instance and no other program has."""
     with hold(state_root() / ".network.lock", "the choice of a network", 30, reporter):
-        others = [load_identity(layout_for(name)) for name in existing_instances() if name != layout.name]
-        taken = {other.network for other in others if other} | foreign_networks()
+        taken = _networks_of_others(layout) | foreign_networks()
         kept = load_identity(layout)
         network = kept.network if kept else next((n for n in _NETWORKS if n not in taken), None)
         if network is None:
@@ -89,6 +89,16 @@ def choose_identity(layout: Layout, reporter: Reporter) -> Identity:
         identity = Identity(network, _free_ports(_FIRST_PORT + network * _PORTS_EACH))
         save_identity(layout.identity, identity)
     return identity
+
+
+def _networks_of_others(layout: Layout) -> set[int]:
+    """The networks of the other instances; one with a damaged file holds its own only by its bridge."""
+    taken: set[int] = set()
+    for name in existing_instances():
+        with contextlib.suppress(StateError):
+            other = load_identity(layout_for(name)) if name != layout.name else None
+            taken |= {other.network} if other else set()
+    return taken
 
 
 def save_identity(path: Path, identity: Identity) -> None:

@@ -9,7 +9,7 @@ from sandbox.cluster.components import Parts
 from sandbox.cluster.host import HostFacts, detect_host
 from sandbox.cluster.identity import Identity, choose_identity, load_identity, taken_ports
 from sandbox.cluster.kubeconfig import write_kubeconfig
-from sandbox.cluster.layout import Layout
+from sandbox.cluster.layout import CNI_FILE, Layout
 from sandbox.cluster.pki import ensure_pki, pair, subjects
 from sandbox.cluster.processes import find_daemons
 from sandbox.cluster.registry import registry_storage, write_registry_config
@@ -79,7 +79,7 @@ def _write_configs(layout: Layout, identity: Identity, facts: HostFacts, program
         "containerd.toml": render_containerd(layout, facts, programs["runc"], programs["bridge"].parent),
         "certs.d/docker.io/hosts.toml": hosts,
         f"certs.d/{identity.registry}/hosts.toml": hosts,
-        "cni/10-sandbox.conflist": render_cni(identity, facts, layout.run / "cni"),
+        CNI_FILE: render_cni(identity, facts, layout.run / "cni"),
         "kubelet.yaml": render_kubelet(layout, identity, facts),
         "audit-policy.yaml": render_audit_policy(),
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 from sandbox.errors import PlatformError, UsageError
 from sandbox.paths import state_root
 
+# The pods' network, below `config`.
+CNI_FILE = "cni/10-sandbox.conflist"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 # sockaddr_un holds 108 bytes with the final NUL (unix(7)); containerd makes `<socket>.ttrpc` too.
 _LONGEST_SOCKET = 107
@@ -94,6 +96,15 @@ class Layout:
         """A docker config folder for logins to this registry, so that the user's own stays as it is."""
         return self.root / "docker"
 
+    def require_plain(self) -> None:
+        """Raise PlatformError for a folder the kubelet would refuse; `down` may still have one to remove."""
+        if not str(self.root).isascii():
+            raise PlatformError(
+                "the state folder's path has letters that are not ASCII, which the kubelet refuses",
+                str(self.root),
+                "Set SANDBOX_STATE to another folder.",
+            )
+
     def prepare(self) -> None:
         """Create the folders. Every parent of the runtime's folders stays traversable for other users.
 
@@ -114,7 +125,8 @@ def layout_for(name: str) -> Layout:
         raise UsageError(
             "not an instance name", repr(name), "Use up to 20 lower-case letters, digits and inner hyphens."
         )
-    layout = Layout(name, state_root().absolute() / name)
+    # Resolved: mounts and programs name the folder by its real path, and are found again by it.
+    layout = Layout(name, (state_root() / name).resolve())
     longest = f"{layout.containerd_socket}.ttrpc"
     if len(longest.encode()) > _LONGEST_SOCKET:
         raise PlatformError(
@@ -126,5 +138,6 @@ def layout_for(name: str) -> Layout:
 
 
 def existing_instances() -> list[str]:
-    """The names of all instances that have state, sorted."""
-    return sorted(path.parent.name for path in state_root().glob("*/identity.json"))
+    """The names of all instances that have state, sorted; a copy of a folder under no such name is none."""
+    names = sorted(path.parent.name for path in state_root().glob("*/identity.json"))
+    return [name for name in names if _NAME.fullmatch(name)]

@@ -100,7 +100,7 @@ def find_daemons(root: Path) -> list[Daemon]:
 
 
 def _daemon_of(process: psutil.Process, root: Path) -> Daemon | None:
-    mark = f"{_ROOT}={root}\0".encode()
+    mark = os.fsencode(f"{_ROOT}={root}\0")
     try:
         raw = Path(f"/proc/{process.pid}/environ").read_bytes()
         if mark not in raw or process.status() == psutil.STATUS_ZOMBIE:

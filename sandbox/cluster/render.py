@@ -13,14 +13,18 @@ from sandbox.cluster.layout import Layout
 PAUSE_IMAGE = "docker.io/library/pause:sandbox"
 
 
+def _quoted(text: str) -> str:
+    """A TOML basic string: a JSON one, but for JSON's pairs of escapes for characters beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def render_containerd(layout: Layout, facts: HostFacts, runc: Path, cni_programs: Path) -> str:
     """containerd 2's configuration (version 3 of its format)."""
-    quoted = json.dumps  # TOML's basic strings take every JSON string that holds no surrogates
     cri = 'plugins."io.containerd.cri.v1'
     return f"""\
 version = 3
-root = {quoted(str(layout.data / "containerd"))}
-state = {quoted(str(layout.containerd_state))}
+root = {_quoted(str(layout.data / "containerd"))}
+state = {_quoted(str(layout.containerd_state))}
 # The first three need devices or kernel modules that a sandbox host may lack; NRI's socket path is global.
 disabled_plugins = [
   "io.containerd.snapshotter.v1.blockfile",
@@ -29,17 +33,17 @@ disabled_plugins = [
   "io.containerd.nri.v1.nri",
 ]
 [grpc]
-address = {quoted(str(layout.containerd_socket))}
+address = {_quoted(str(layout.containerd_socket))}
 [ttrpc]
-address = {quoted(f"{layout.containerd_socket}.ttrpc")}
+address = {_quoted(f"{layout.containerd_socket}.ttrpc")}
 [plugins."io.containerd.internal.v1.opt"]
-path = {quoted(str(layout.data / "opt"))}
+path = {_quoted(str(layout.data / "opt"))}
 [{cri}.images"]
-snapshotter = {quoted(facts.snapshotter)}
+snapshotter = {_quoted(facts.snapshotter)}
 [{cri}.images".pinned_images]
-sandbox = {quoted(PAUSE_IMAGE)}
+sandbox = {_quoted(PAUSE_IMAGE)}
 [{cri}.images".registry]
-config_path = {quoted(str(layout.config / "certs.d"))}
+config_path = {_quoted(str(layout.config / "certs.d"))}
 [{cri}.runtime"]
 restrict_oom_score_adj = {"false" if facts.can_raise_limits else "true"}
 netns_mounts_under_state_dir = true
@@ -48,11 +52,11 @@ default_runtime_name = "runc"
 [{cri}.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [{cri}.runtime".containerd.runtimes.runc.options]
-BinaryName = {quoted(str(runc))}
+BinaryName = {_quoted(str(runc))}
 SystemdCgroup = false
 [{cri}.runtime".cni]
-bin_dirs = [{quoted(str(cni_programs))}]
-conf_dir = {quoted(str(layout.config / "cni"))}
+bin_dirs = [{_quoted(str(cni_programs))}]
+conf_dir = {_quoted(str(layout.config / "cni"))}
 """
 
 
@@ -64,8 +68,8 @@ def render_registry_hosts(identity: Identity, authority: Path) -> str:
     """
     url = f"https://{identity.registry}"
     return (
-        f'server = "{url}"\nca = {json.dumps(str(authority))}\n'
-        f'[host."{url}"]\ncapabilities = ["pull", "resolve"]\nca = {json.dumps(str(authority))}\n'
+        f'server = "{url}"\nca = {_quoted(str(authority))}\n'
+        f'[host."{url}"]\ncapabilities = ["pull", "resolve"]\nca = {_quoted(str(authority))}\n'
     )
 
 
@@ -91,7 +95,7 @@ def render_cni(identity: Identity, facts: HostFacts, leases: Path) -> str:
 
 
 def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
-    """kubelet's configuration for cgroup v1 or v2, with or without CAP_SYS_RESOURCE."""
+    """kubelet's configuration, for cgroup v1 and v2 alike, with or without CAP_SYS_RESOURCE."""
     pki = layout.pki
     settings: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -116,7 +120,11 @@ def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
         "clusterDNS": [identity.address],
         "clusterDomain": "cluster.local",
         "cgroupDriver": "cgroupfs",
+        # No groups of the kubelet's own: every instance would want the same `kubepods`, or a root of its own
+        # that must be there before. So v1 and v2 are alike; containers lie in groups of the runtime's.
+        "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
+        "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
         "imageGCHighThresholdPercent": 100,
@@ -126,10 +134,6 @@ def render_kubelet(layout: Layout, identity: Identity, facts: HostFacts) -> str:
         "nodeStatusUpdateFrequency": "5s",
         "shutdownGracePeriod": "0s",
     }
-    if facts.cgroup_v2:
-        settings |= {"cgroupsPerQOS": True, "cgroupRoot": f"/sandbox-{layout.name}"}
-    else:
-        settings |= {"cgroupsPerQOS": False, "failCgroupV1": False}
     if not facts.can_raise_limits:
         settings["featureGates"] = {"KubeletInUserNamespace": True}
     return yaml.safe_dump(settings, sort_keys=False)

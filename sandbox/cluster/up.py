@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from sandbox.cluster.api import Api, image_is_served, is_listening, registry_is_ready, serves_kubelet
+from sandbox.cluster.cgroups import ensure_controllers
 from sandbox.cluster.components import COMPONENTS, Parts, commands
 from sandbox.cluster.host import ensure_watches, require_linux_root
 from sandbox.cluster.instance import prepare
@@ -27,11 +28,13 @@ def up(layout: Layout, reporter: Reporter, binaries: str | None = None) -> dict[
     What runs already with the same configuration is left alone. Raises WaitTimeoutError and its kin.
     """
     require_linux_root()
+    layout.require_plain()
     begun = time.monotonic()
     with hold(layout.lock, f"the instance {layout.name}", LOCK_WAIT, reporter):
         parts = prepare(layout, reporter, binaries)
         timings = {"prepared": time.monotonic() - begun}
         ensure_watches(reporter)
+        ensure_controllers(reporter)
         ensure_bridge(parts.identity.bridge, parts.identity.address)
         launch = _Launch(parts, reporter)
         launch.run(begun, timings)

@@ -23,8 +23,8 @@ LAYOUT = Layout("unit", Path("/state/unit"))
 IDENTITY = Identity(7, {name: 20280 + index for index, name in enumerate(PORT_NAMES)})
 
 
-def facts(*, v2: bool = False, limits: bool = True, kind: str = "ext4", iptables: bool = False) -> HostFacts:
-    return HostFacts(v2, limits, kind, iptables)
+def facts(*, limits: bool = True, kind: str = "ext4", iptables: bool = False) -> HostFacts:
+    return HostFacts(limits, kind, iptables)
 
 
 @pytest.mark.parametrize(("limits", "restrict"), [(True, False), (False, True)])
@@ -41,20 +41,19 @@ def test_containerd_does_not_put_overlay_on_overlay(kind: str, snapshotter: str)
     assert tomllib.loads(text)["plugins"]["io.containerd.cri.v1.images"]["snapshotter"] == snapshotter
 
 
-def test_kubelet_on_cgroup_v1_without_the_capability() -> None:
-    settings = yaml.safe_load(render_kubelet(LAYOUT, IDENTITY, facts(limits=False)))
-    assert settings["failCgroupV1"] is False
+def test_kubelet_makes_no_control_groups_of_its_own() -> None:
+    settings = yaml.safe_load(render_kubelet(LAYOUT, IDENTITY, facts()))
     assert settings["cgroupsPerQOS"] is False
-    assert settings["featureGates"] == {"KubeletInUserNamespace": True}
+    assert settings["failCgroupV1"] is False
+    # A root other than "/" must be there before the kubelet is, and nobody makes it.
+    assert "cgroupRoot" not in settings
     assert settings["clusterDNS"] == ["10.244.7.1"]
 
 
-def test_kubelet_on_cgroup_v2_with_the_capability() -> None:
-    settings = yaml.safe_load(render_kubelet(LAYOUT, IDENTITY, facts(v2=True)))
-    assert settings["cgroupRoot"] == "/sandbox-unit"
-    assert settings["cgroupsPerQOS"] is True
-    assert "failCgroupV1" not in settings
-    assert "featureGates" not in settings
+@pytest.mark.parametrize(("limits", "gates"), [(True, None), (False, {"KubeletInUserNamespace": True})])
+def test_kubelet_follows_the_capability(limits: bool, gates: dict[str, bool] | None) -> None:
+    settings = yaml.safe_load(render_kubelet(LAYOUT, IDENTITY, facts(limits=limits)))
+    assert settings.get("featureGates") == gates
 
 
 @pytest.mark.parametrize(("iptables", "kinds"), [(False, ["bridge"]), (True, ["bridge", "portmap"])])
