@@ -19,9 +19,12 @@ from runbook_lib.registry.logins import IDENTITY_USER, Login, decode_auth, encod
 from runbook_lib.settings import Settings
 from runbook_lib.small_files import expanded
 
-HIDDEN = "<username:token, base64>"
+HIDDEN = "<hidden>"
+HIDDEN_AUTH = "<username:token, base64>"
 _STALE = ("username", "password", "identitytoken", "registrytoken")
-_SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken", "refreshtoken", "accesstoken")
+# Other keys may hold anything: proxies have addresses with a password, HttpHeaders and plugins have tokens.
+_SHOWN = ("credHelpers", "credsStore")
+_SHOWN_OF_ENTRY = ("username", "email")
 
 
 def config_path(settings: Settings) -> Path:
@@ -150,15 +153,16 @@ def without_logins(document: Document, hosts: Iterable[str]) -> Document:
 
 
 def hide(document: Document) -> Document:
-    """A copy for showing: every value that may be a secret is replaced by a placeholder."""
-    new = copy.deepcopy(document)
-    for entry in new.get("auths", {}).values():
-        for key in entry:
-            if key in _SECRET_KEYS:
-                entry[key] = HIDDEN
-    for key in new.get("HttpHeaders", {}) if isinstance(new.get("HttpHeaders"), dict) else ():
-        new["HttpHeaders"][key] = "<hidden>"
-    return new
+    """A copy for showing: all keys, and of the values only those that are known to be no secret."""
+    shown = {key: value if key in _SHOWN else HIDDEN for key, value in document.items()}
+    if "auths" in document:
+        shown["auths"] = {key: _hide_entry(entry) for key, entry in document["auths"].items()}
+    return shown
+
+
+def _hide_entry(entry: Document) -> Document:
+    shown: Document = {key: HIDDEN_AUTH if key == "auth" else HIDDEN for key in entry}
+    return shown | {key: entry[key] for key in _SHOWN_OF_ENTRY if isinstance(entry.get(key), str)}
 
 
 def _login_of(document: Document, key: str, where: str, *, strict: bool = True) -> Login | None:

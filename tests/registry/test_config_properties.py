@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from runbook_lib.credentials import SecretValue
 from runbook_lib.registry.config_document import helper_of, key_of, parse, render
-from runbook_lib.registry.docker_config import HIDDEN, hide, with_logins, without_logins
+from runbook_lib.registry.docker_config import HIDDEN, HIDDEN_AUTH, hide, with_logins, without_logins
 from runbook_lib.registry.logins import Login
 
-KNOWN = ("auths", "credHelpers", "credsStore")
+KNOWN = ("auths", "credHelpers", "credsStore", "proxies")
 text = st.text(st.characters(codec="utf-8"), max_size=8)
 hosts = st.sampled_from(
     [
@@ -34,7 +35,14 @@ values = st.recursive(
 )
 auth = st.builds(lambda u, p: base64.b64encode(f"{u}:{p}".encode()).decode(), text, text)
 entries = st.fixed_dictionaries(
-    {}, optional={"auth": auth | text, "email": text, "identitytoken": text, "username": text, "x": values}
+    {},
+    optional={
+        "auth": auth | text,
+        "email": text,
+        "identitytoken": text,
+        "username": text | values,
+        "x": values,
+    },
 )
 logins = st.dictionaries(
     hosts,
@@ -54,6 +62,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     document = draw(st.dictionaries(text.filter(lambda k: k not in KNOWN), values, max_size=4))
     if draw(st.booleans()):
         document["auths"] = draw(st.dictionaries(keys, entries, max_size=4))
+    if draw(st.booleans()):
+        document["proxies"] = draw(st.dictionaries(text, st.dictionaries(text, text, max_size=2), max_size=2))
     if draw(st.booleans()):
         document["credHelpers"] = draw(st.dictionaries(hosts, st.just("pass"), max_size=2))
     return dict(draw(st.permutations(list(document.items()))))
@@ -112,8 +122,26 @@ def test_what_is_written_is_what_was_read(document: dict[str, Any], indent: str 
     assert as_text(parse(render(parse(old, "f"), old), "f")) == as_text(document)
 
 
+def leaves(value: Any) -> Iterator[Any]:  # noqa: ANN401
+    """What stands at the ends of a JSON value, without the keys."""
+    if not isinstance(value, dict | list):
+        yield value
+        return
+    for inner in value.values() if isinstance(value, dict) else value:
+        yield from leaves(inner)
+
+
 @given(documents(), logins)
 def test_nothing_secret_is_shown(before: dict[str, Any], new: dict[str, Login]) -> None:
-    shown = hide(with_logins(before, new))
-    for entry in shown.get("auths", {}).values():
-        assert all(entry[k] == HIDDEN for k in ("auth", "identitytoken") if k in entry)
+    merged = with_logins(before, new)
+    shown = hide(merged)
+    assert list(shown) == list(merged)
+    for key, value in shown.items():
+        if key == "auths":
+            assert {host: list(entry) for host, entry in value.items()} == {
+                host: list(entry) for host, entry in merged["auths"].items()
+            }
+            harmless = [entry.pop(k, "") for entry in value.values() for k in ("username", "email")]
+            assert all(isinstance(word, str) for word in harmless)
+        if key not in ("credHelpers", "credsStore"):
+            assert all(leaf in (HIDDEN, HIDDEN_AUTH) for leaf in leaves(value)), key

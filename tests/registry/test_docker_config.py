@@ -157,6 +157,24 @@ def test_the_preview_shows_no_secret(path: Path) -> None:
     assert "colons" not in shown
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"proxies": {"default": {"httpsProxy": "http://corp:HUNTER2pw@proxy:3128"}}},
+        {"HttpHeaders": {"X-Meta-Token": "HUNTER2pw"}},
+        {"HttpHeaders": "HUNTER2pw"},
+        {"plugins": {"x": {"key": "HUNTER2pw"}}},
+        {"no_key_of_docker": "HUNTER2pw"},
+        {"auths": {HOST: {"registrytoken": "HUNTER2pw", "Password": "HUNTER2pw", "x": ["HUNTER2pw"]}}},
+        {"auths": {HOST: {"username": {"oddly": "HUNTER2pw"}}}},
+    ],
+)
+def test_the_preview_shows_no_secret_of_others(path: Path, beside: dict[str, object]) -> None:
+    shown = write(path, json.dumps(beside)).preview({HOST: LOGIN})
+    assert f'"{HOST}"' in shown
+    assert "HUNTER2pw" not in shown
+
+
 def test_a_changed_token_is_seen_in_the_preview(path: Path) -> None:
     file = DockerConfigFile(path)
     file.merge({HOST: LOGIN})
