@@ -13,7 +13,15 @@ from pathlib import Path
 from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import DockerConfigError
 from runbook_lib.registry import safe_file
-from runbook_lib.registry.config_document import Document, helper_of, key_of, parse, render
+from runbook_lib.registry.config_document import (
+    Document,
+    helper_of,
+    key_of,
+    keys_of,
+    lookup_key,
+    parse,
+    render,
+)
 from runbook_lib.registry.credential_helper import CredentialHelper
 from runbook_lib.registry.logins import IDENTITY_USER, Login, decode_auth, encode_auth
 from runbook_lib.settings import Settings
@@ -69,10 +77,10 @@ class DockerConfigFile:
     def credential_for(self, host: str) -> Login | None:
         """The login that docker and BuildKit would use for `host`, through a helper too; None for none."""
         document = self.load()
-        key = key_of(document, host)
         name = helper_of(document, host)
         if name:
-            return CredentialHelper(name).get(key)
+            return CredentialHelper(name).get(lookup_key(host))
+        key = key_of(document, host)
         return _login_of(document, key, f"{self.path}, entry {key}")
 
     def merge(self, logins: Mapping[str, Login]) -> bool:
@@ -82,7 +90,7 @@ class DockerConfigFile:
         for host, login in logins.items():
             name = helper_of(document, host)
             if name and not login.same_as(self.credential_for(host)):
-                CredentialHelper(name).store(key_of(document, host), login)
+                CredentialHelper(name).store(lookup_key(host), login)
                 changed = True
         return self._update(lambda found: with_logins(found, logins)) or changed
 
@@ -94,7 +102,7 @@ class DockerConfigFile:
         for host in gone:
             name = helper_of(document, host)
             if name and self.credential_for(host) is not None:
-                CredentialHelper(name).erase(key_of(document, host))
+                CredentialHelper(name).erase(lookup_key(host))
                 changed = True
         return self._update(lambda found: without_logins(found, gone), backup=False) or changed
 
@@ -132,9 +140,12 @@ def with_logins(document: Document, logins: Mapping[str, Login]) -> Document:
     for host, login in logins.items():
         if helper_of(document, host):
             continue
-        key = key_of(document, host)
-        if login.same_as(_login_of(document, key, f"entry {key}", strict=False)):
+        keys = keys_of(document, host)
+        kept = [_login_of(document, key, f"entry {key}", strict=False) for key in keys]
+        if kept and all(map(login.same_as, kept)):
             continue
+        # Of several URLs docker takes any: only the host itself is sure to be found.
+        key = keys[0] if len(keys) == 1 else lookup_key(host)
         entry = new.setdefault("auths", {}).setdefault(key, {})
         for stale in _STALE:
             entry.pop(stale, None)

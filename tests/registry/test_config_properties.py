@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runbook_lib.credentials import SecretValue
-from runbook_lib.registry.config_document import helper_of, key_of, parse, render
+from runbook_lib.registry.config_document import helper_of, key_of, keys_of, lookup_key, parse, render
 from runbook_lib.registry.docker_config import HIDDEN, HIDDEN_AUTH, hide, with_logins, without_logins
 from runbook_lib.registry.logins import Login
 
@@ -27,7 +27,18 @@ hosts = st.sampled_from(
         "localhost",
     ]
 )
-keys = hosts | st.sampled_from(["https://index.docker.io/v1/", "https://ghcr.io", "IAD.ocir.io", ""]) | text
+spellings = st.sampled_from(
+    [
+        "https://index.docker.io/v1/",
+        "index.docker.io",
+        "https://ghcr.io",
+        "http://ghcr.io/v1/",
+        "https://iad.ocir.io",
+        "IAD.ocir.io",
+        "",
+    ]
+)
+keys = hosts | spellings | text
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
@@ -65,7 +76,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         document["proxies"] = draw(st.dictionaries(text, st.dictionaries(text, text, max_size=2), max_size=2))
     if draw(st.booleans()):
-        document["credHelpers"] = draw(st.dictionaries(hosts, st.just("pass"), max_size=2))
+        helpers = st.dictionaries(hosts | spellings, st.sampled_from(["pass", ""]), max_size=2)
+        document["credHelpers"] = draw(helpers)
+    if draw(st.booleans()):
+        document["credsStore"] = draw(st.sampled_from(["pass", ""]))
     return dict(draw(st.permutations(list(document.items()))))
 
 
@@ -78,7 +92,7 @@ def test_a_merge_touches_no_other_entry_and_no_order(before: dict[str, Any], new
     given_text = as_text(before)
     after = with_logins(before, new)
     assert as_text(before) == given_text, "the given document is left alone"
-    mine = {key_of(before, host) for host in new}
+    mine = {key_of(before, host) if len(keys_of(before, host)) < 2 else lookup_key(host) for host in new}
     left = {k: v for k, v in after.get("auths", {}).items() if k not in mine}
     had = {k: v for k, v in before.get("auths", {}).items() if k not in mine}
     assert as_text(left) == as_text(had)
@@ -95,6 +109,7 @@ def test_every_login_is_there_after_a_merge(before: dict[str, Any], new: dict[st
     after = with_logins(before, new)
     for host, login in new.items():
         if not helper_of(before, host):
+            assert len({as_text(after["auths"][key]) for key in keys_of(after, host)}) == 1
             kept = after["auths"][key_of(after, host)]
             plain = base64.b64decode(kept["auth"]).decode() if "auth" in kept else ""
             by_parts = f"{kept.get('username')}:{kept.get('password')}"
