@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from runbook_lib.registry.config_document import lookup_key
 from runbook_lib.registry.ocir import BEARER_USERNAME
 from runbook_lib.registry.other_ways import token_request
 from runbook_lib.registry.targets import Target
@@ -26,11 +27,11 @@ def commands_for(target: Target, path: Path, *, alone: bool = False, method: str
         return (by_docker,)
     login = f"{{ printf '%s:' {user}; {token}; }} | base64 | tr -d '\\n'"
     if alone and not path.exists():
-        text = json.dumps({"auths": {target.host: {"auth": "%s"}}})
+        text = json.dumps({"auths": {lookup_key(target.host): {"auth": "%s"}}})
         # printf is the shell's own, so the login is on no command line.
         write = f'printf {shlex.quote(text)} "$({login})" > {shlex.quote(str(path))}'
         return (f"mkdir -p -m 700 {folder} && ( umask 077; {write} )",)
-    entry = json.dumps({"auths": {target.host: {"auth": "THE-LINE-ABOVE"}}})
+    entry = json.dumps({"auths": {lookup_key(target.host): {"auth": "THE-LINE-ABOVE"}}})
     return (
         login,
         f"# put that line into {path} as: {entry}",

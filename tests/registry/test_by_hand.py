@@ -12,6 +12,7 @@ import pytest
 
 from runbook_lib.registry import other_ways
 from runbook_lib.registry.by_hand import commands_for
+from runbook_lib.registry.docker_config import DockerConfigFile
 from runbook_lib.registry.targets import Target
 
 HOST = "iad.ocir.io"
@@ -81,6 +82,18 @@ def test_the_token_is_asked_for_as_the_step_asks(home: Path, monkeypatch: pytest
     (home / "oci.called").unlink()
     assert other_ways.oci_login(HOST).username == "BEARER_TOKEN"
     assert (home / "oci.called").read_text() == by_hand
+
+
+def test_docker_hub_is_written_as_docker_looks_for_it(home: Path) -> None:
+    path = home / "config.json"
+    hub = target(host="docker.io", flavor="distribution")
+    assert '"https://index.docker.io/v1/"' in commands_for(hub, home / "other" / "config.json")[1]
+    typed(home, commands_for(hub, path, alone=True))
+    assert list(json.loads(path.read_text())["auths"]) == ["https://index.docker.io/v1/"]
+    login = DockerConfigFile(path).credential_for("docker.io")
+    assert login is not None
+    assert login.secret.reveal() == "an-auth-token"
+    assert commands_for(hub, path, method="docker")[0].endswith(" docker.io")
 
 
 @pytest.mark.parametrize("there", [False, True])
