@@ -82,7 +82,8 @@ def _run(command: list[str], given: str, more: dict[str, str]) -> subprocess.Com
             command,
             input=given,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # the exception would hold all that was said, a token too
             timeout=SECONDS,
             check=False,
             env={**environment_for_children(), **more},
