@@ -182,10 +182,9 @@ def _login_of(document: Document, key: str, where: str, *, strict: bool = True) 
         return None
     if entry.get("identitytoken"):
         return Login(IDENTITY_USER, SecretValue(str(entry["identitytoken"])))
-    if entry.get("username") and entry.get("password"):
-        return Login(str(entry["username"]), SecretValue(str(entry["password"])))
-    if not entry.get("auth"):
-        return None
+    if not entry.get("auth"):  # where it is, docker goes by it alone (configfile LoadFromReader)
+        username, password = entry.get("username"), entry.get("password")
+        return Login(str(username), SecretValue(str(password))) if username and password else None
     try:
         return decode_auth(str(entry["auth"]), where)
     except DockerConfigError:

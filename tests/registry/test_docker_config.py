@@ -13,7 +13,7 @@ from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import DockerConfigError, HelperMissingError
 from runbook_lib.registry.config_document import host_of
 from runbook_lib.registry.docker_config import DockerConfigFile
-from runbook_lib.registry.logins import Login
+from runbook_lib.registry.logins import Login, encode_auth
 from runbook_lib.registry.safe_file import BACKUP_SUFFIX, LOCK_SUFFIX, TEMPORARY_SUFFIX
 
 HOST = "iad.ocir.io"
@@ -287,6 +287,27 @@ def test_a_login_is_written_where_buildkit_looks(
 )
 def test_the_host_of_a_key_is_what_docker_takes_for_it(key: str, host: str) -> None:
     assert host_of(key) == host
+
+
+PARTS = {"username": "u", "password": "of-the-parts"}
+AUTH = encode_auth(LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("entry", "login"),
+    [
+        ({**PARTS, "auth": AUTH}, LOGIN),
+        ({**PARTS, "auth": ""}, Login("u", SecretValue("of-the-parts"))),
+        (PARTS, Login("u", SecretValue("of-the-parts"))),
+        ({"auth": AUTH, "identitytoken": "refresh"}, Login("<token>", SecretValue("refresh"))),
+    ],
+)
+def test_the_login_of_an_entry_is_the_one_that_docker_takes(
+    path: Path, entry: dict[str, str], login: Login
+) -> None:
+    file = write(path, json.dumps({"auths": {HOST: entry}}))
+    assert login.same_as(file.credential_for(HOST))
+    assert file.merge({HOST: LOGIN}) is (login is not LOGIN)
 
 
 def test_a_missing_helper_is_named(path: Path) -> None:
