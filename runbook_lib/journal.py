@@ -7,15 +7,19 @@ A journal entry is a memory, never a proof: on resume the world is verified agai
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import shutil
+import tempfile
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runbook_lib.errors import JournalError
 from runbook_lib.redaction import redact
@@ -24,6 +28,8 @@ FILE_NAME = "journal.jsonl"
 SET_ASIDE = "journal.old.jsonl"
 MOST_BYTES = 4 << 20  # of the journal that notebooks and the guided page share; a headless run has its own
 _KEPT = 300  # entries that a journal begins anew with, beside the facts
+_PATIENCE = 2.0  # seconds for which one writer waits for another
+_TRIES = 10  # to open the file that has the name; some network file systems number a file anew each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,11 @@ class Journal:
                     return
             except FileNotFoundError:
                 return
+        with self._explained(), self._open(fcntl.LOCK_EX) as (descriptor, is_ours):
+            if is_ours and os.fstat(descriptor).st_size > most:  # another may have been faster
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
         facts: dict[str, Entry] = {}
         newest: deque[Entry] = deque(maxlen=_KEPT)  # a page's memory would keep what all of them took
         for entry in self.entries():
@@ -79,21 +90,52 @@ class Journal:
                 facts |= {name: replace(entry, data={name: value}) for name, value in entry.data.items()}
             elif entry.kind != "event":
                 newest.append(entry)
-        with self._explained():
-            self.path.replace(self.path.with_name(SET_ASIDE))
         lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*facts.values(), *newest]]
-        self._append("".join(lines))
+        # A copy: while the journal's name leads nowhere, another writer would begin one of its own.
+        with self.path.open("rb") as old:
+            self._put(SET_ASIDE, lambda file: shutil.copyfileobj(old, file))
+        self._put(FILE_NAME, lambda file: file.write("".join(lines).encode()))
+
+    def _put(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
+        """Replace the file `name` in one step; mode 0600, as `mkstemp` makes it."""
+        descriptor, made = tempfile.mkstemp(dir=self.run_dir, prefix=f".{name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                fill(file)
+            Path(made).replace(self.path.with_name(name))
+        except BaseException:
+            Path(made).unlink(missing_ok=True)
+            raise
 
     def _append(self, text: str) -> None:
         with self._explained():
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
+            with self._open(fcntl.LOCK_SH) as (descriptor, _):
                 data = (_line_end_owed(descriptor) + text).encode()
                 if os.write(descriptor, data) < len(data):  # a disk that is nearly full takes a part
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextmanager
+    def _open(self, lock: int) -> Iterator[tuple[int, bool]]:
+        """A descriptor of the journal and whether it is locked: shared to append, alone to begin anew.
+
+        While the lock was waited for, the journal may have begun anew: then the file has the name no more.
+        """
+        for left in reversed(range(_TRIES)):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                is_ours = _lock(descriptor, lock)
+                if self._is_at_its_name(descriptor) or not left:
+                    yield descriptor, is_ours
+                    return
             finally:
                 os.close(descriptor)
+
+    def _is_at_its_name(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -137,6 +179,22 @@ class Journal:
             if entry.kind == "fact" and name in entry.data:
                 value = entry.data[name]
         return value
+
+
+def _lock(descriptor: int, lock: int) -> bool:
+    """Whether nobody else is at the file in another way. Bounded: the other process may be stopped."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        except OSError:  # some network file systems have no locks
+            return True
+        else:
+            return True
 
 
 def _line_end_owed(descriptor: int) -> str:

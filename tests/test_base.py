@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import pickle
+import threading
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from runbook_lib import errors
 from runbook_lib.errors import BlockedError, ClusterUnreachableError, JournalError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
-from runbook_lib.journal import Journal
+from runbook_lib.journal import Entry, Journal
 from runbook_lib.plan import Action, Change, Plan
 from runbook_lib.progress import Event
 from runbook_lib.settings import Settings
@@ -96,6 +100,93 @@ def test_a_journal_that_grew_begins_anew_with_its_facts_and_newest_entries(tmp_p
     assert (tmp_path / "journal.old.jsonl").read_text().count("\n") == 802
     journal.write("one", "check", "started")
     assert len(list(journal.entries())) == 303
+
+
+def test_what_another_writes_while_a_journal_begins_anew_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, other = Journal(tmp_path), Journal(tmp_path)
+    journal.fact("one", answer=1)
+    writer = threading.Thread(target=other.fact, args=("two",), kwargs={"answer": 2})
+    whole = journal.entries
+
+    def then_another_writes() -> Iterator[Entry]:
+        yield from whole()
+        writer.start()
+        writer.join(0.3)
+
+    monkeypatch.setattr(journal, "entries", then_another_writes)
+    journal.trim(0)
+    writer.join(10)
+    assert other.look_up("answer") == 2
+    assert [e.data for e in other.entries()] == [{"answer": 1}, {"answer": 2}]
+
+
+def test_what_another_is_about_to_write_when_a_journal_begins_anew_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    journal.fact("one", answer=1)
+    opened, go = threading.Event(), threading.Event()
+    write = os.write
+
+    def late(descriptor: int, data: bytes) -> int:
+        opened.set()
+        go.wait(10)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", late)
+    writer = threading.Thread(target=journal.fact, args=("two",), kwargs={"answer": 2})
+    writer.start()
+    opened.wait(10)
+    monkeypatch.setattr(os, "write", write)
+    trimming = threading.Thread(target=journal.trim, args=(0,))
+    trimming.start()
+    trimming.join(0.3)
+    go.set()
+    writer.join(10)
+    trimming.join(10)
+    assert journal.look_up("answer") == 2
+
+
+def test_a_writer_that_was_stopped_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbook_lib.journal._PATIENCE", 0.1)
+    journal = Journal(tmp_path)
+    journal.fact("one", answer=1)
+    with journal.path.open() as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        journal.fact("one", answer=2)
+        before = journal.path.read_bytes()
+        journal.trim(0)
+        assert journal.path.read_bytes() == before
+    assert journal.look_up("answer") == 2
+    journal.trim(0)
+    assert journal.path.read_bytes() != before
+
+
+@pytest.mark.parametrize("failing", ["journal.old.jsonl", "journal.jsonl"])
+def test_a_journal_that_cannot_begin_anew_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    journal = Journal(tmp_path)
+    journal.fact("one", answer=1)
+    before = journal.path.read_bytes()
+    replace = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == failing:
+            raise OSError(errno.ENOSPC, "No space left")
+        return replace(path, target)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "replace", full)
+        with pytest.raises(JournalError, match="No space left"):
+            journal.trim(0)
+    assert journal.path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} <= {"journal.jsonl", "journal.old.jsonl"}
+    journal.trim(0)
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
+    assert (tmp_path / "journal.old.jsonl").read_bytes() == before
 
 
 def test_a_line_that_fits_only_in_part_is_an_error_and_harms_no_other(

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from runbook_lib.registry.config_document import lookup_key
 from runbook_lib.registry.ocir import BEARER_USERNAME
 from runbook_lib.registry.other_ways import token_request
 from runbook_lib.registry.safe_file import is_there
@@ -21,17 +22,18 @@ def commands_for(target: Target, path: Path, *, alone: bool = False, method: str
     not there yet and is to hold this login `alone`, one line writes it whole.
     """
     username, token = _login_of(target, method)
-    user, host, folder = (shlex.quote(t) for t in (username, target.host, str(path.parent)))
-    by_docker = f"{token} | docker --config {folder} login --username {user} --password-stdin {host}"
+    key = lookup_key(target.host)
+    user, server, folder = (shlex.quote(t) for t in (username, key, str(path.parent)))
+    by_docker = f"{token} | docker --config {folder} login --username {user} --password-stdin {server}"
     if method == "docker":
         return (by_docker,)
     login = f"{{ printf '%s:' {user}; {token}; }} | base64 | tr -d '\\n'"
     if alone and not is_there(path):
-        text = json.dumps({"auths": {target.host: {"auth": "%s"}}})
+        text = json.dumps({"auths": {key: {"auth": "%s"}}})
         # printf is the shell's own, so the login is on no command line.
         write = f'printf {shlex.quote(text)} "$({login})" > {shlex.quote(str(path))}'
         return (f"mkdir -p -m 700 {folder} && ( umask 077; {write} )",)
-    entry = json.dumps({"auths": {target.host: {"auth": "THE-LINE-ABOVE"}}})
+    entry = json.dumps({"auths": {key: {"auth": "THE-LINE-ABOVE"}}})
     return (
         login,
         f"# put that line into {path} as: {entry}",

@@ -53,28 +53,47 @@ def render(document: Document, like: bytes | None) -> bytes:
         return (json.dumps(document, indent=indent) + end).encode()
 
 
-def key_of(document: Document, host: str) -> str:
-    """The key under `auths` that serves `host`: the host itself, or a key that spells it as a URL.
+def lookup_key(host: str) -> str:
+    """The key for which docker and BuildKit look: in credHelpers, of a helper, and first under `auths`.
 
-    docker and BuildKit look for the exact key first, then compare host names (docker/cli config).
+    docker/cli, config/configfile getAuthConfigKey; BuildKit adds the third name of Docker Hub.
+    """
+    return _HUB_KEY if host in _HUB_HOSTS else host
+
+
+def keys_of(document: Document, host: str) -> tuple[str, ...]:
+    """The keys under `auths` that serve `host`: the key itself, else all that spell it as a URL.
+
+    Of several docker takes any (docker/cli, config/credentials/file_store.go).
     """
     auths = document.get("auths", {})
-    canonical = _HUB_KEY if host in _HUB_HOSTS else host
-    if canonical in auths:
-        return canonical
-    return next((key for key in auths if host_of(key) == host_of(canonical)), canonical)
+    key = lookup_key(host)
+    return (key,) if key in auths else tuple(other for other in auths if host_of(other) == key)
+
+
+def key_of(document: Document, host: str) -> str:
+    """The key under `auths` where the login of `host` is, or would be."""
+    return next(iter(keys_of(document, host)), lookup_key(host))
 
 
 def helper_of(document: Document, host: str) -> str:
-    """Short name of the credential helper for `host`, or ""."""
-    key = key_of(document, host)
+    """Short name of the credential helper for `host`, or "": an empty name in credHelpers means the file."""
     helpers = document.get("credHelpers", {})
-    return str(helpers.get(host) or helpers.get(key) or document.get("credsStore") or "")
+    return str(helpers.get(lookup_key(host), document.get("credsStore", "")))
 
 
 def host_of(key: str) -> str:
-    """The host of a key under `auths`, which may be spelled as a URL."""
-    return key.removeprefix("https://").removeprefix("http://").partition("/")[0].lower()
+    """The host of a key under `auths`, which may be spelled as a URL: docker's ConvertToHostname."""
+    _, url, rest = key.partition("://")
+    if not url:
+        return key.partition("/")[0]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2].removesuffix(":")
+    if authority.startswith("[") and authority.endswith("]"):
+        return authority[1:-1]
+    host, _, port = authority.rpartition(":")
+    if ":" in host and not host.startswith("[") and re.fullmatch("[0-9]+", port):
+        return f"[{host}]:{port}"
+    return authority or key.partition("/")[0]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Document:

@@ -13,15 +13,26 @@ from pathlib import Path
 from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import DockerConfigError
 from runbook_lib.registry import safe_file
-from runbook_lib.registry.config_document import Document, helper_of, key_of, parse, render
+from runbook_lib.registry.config_document import (
+    Document,
+    helper_of,
+    key_of,
+    keys_of,
+    lookup_key,
+    parse,
+    render,
+)
 from runbook_lib.registry.credential_helper import CredentialHelper
 from runbook_lib.registry.logins import IDENTITY_USER, Login, decode_auth, encode_auth
 from runbook_lib.settings import Settings
 from runbook_lib.small_files import expanded
 
-HIDDEN = "<username:token, base64>"
+HIDDEN = "<hidden>"
+HIDDEN_AUTH = "<username:token, base64>"
 _STALE = ("username", "password", "identitytoken", "registrytoken")
-_SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken", "refreshtoken", "accesstoken")
+# Other keys may hold anything: proxies have addresses with a password, HttpHeaders and plugins have tokens.
+_SHOWN = ("credHelpers", "credsStore")
+_SHOWN_OF_ENTRY = ("username", "email")
 
 
 def config_path(settings: Settings) -> Path:
@@ -64,10 +75,10 @@ class DockerConfigFile:
     def credential_for(self, host: str) -> Login | None:
         """The login that docker and BuildKit would use for `host`, through a helper too; None for none."""
         document = self.load()
-        key = key_of(document, host)
         name = helper_of(document, host)
         if name:
-            return CredentialHelper(name).get(key)
+            return CredentialHelper(name).get(lookup_key(host))
+        key = key_of(document, host)
         return _login_of(document, key, f"{self.path}, entry {key}")
 
     def merge(self, logins: Mapping[str, Login]) -> bool:
@@ -77,7 +88,7 @@ class DockerConfigFile:
         for host, login in logins.items():
             name = helper_of(document, host)
             if name and not login.same_as(self.credential_for(host)):
-                CredentialHelper(name).store(key_of(document, host), login)
+                CredentialHelper(name).store(lookup_key(host), login)
                 changed = True
         return self._update(lambda found: with_logins(found, logins)) or changed
 
@@ -89,7 +100,7 @@ class DockerConfigFile:
         for host in gone:
             name = helper_of(document, host)
             if name and self.credential_for(host) is not None:
-                CredentialHelper(name).erase(key_of(document, host))
+                CredentialHelper(name).erase(lookup_key(host))
                 changed = True
         return self._update(lambda found: without_logins(found, gone), backup=False) or changed
 
@@ -127,9 +138,12 @@ def with_logins(document: Document, logins: Mapping[str, Login]) -> Document:
     for host, login in logins.items():
         if helper_of(document, host):
             continue
-        key = key_of(document, host)
-        if login.same_as(_login_of(document, key, f"entry {key}", strict=False)):
+        keys = keys_of(document, host)
+        kept = [_login_of(document, key, f"entry {key}", strict=False) for key in keys]
+        if kept and all(map(login.same_as, kept)):
             continue
+        # Of several URLs docker takes any: only the host itself is sure to be found.
+        key = keys[0] if len(keys) == 1 else lookup_key(host)
         entry = new.setdefault("auths", {}).setdefault(key, {})
         for stale in _STALE:
             entry.pop(stale, None)
@@ -148,15 +162,16 @@ def without_logins(document: Document, hosts: Iterable[str]) -> Document:
 
 
 def hide(document: Document) -> Document:
-    """A copy for showing: every value that may be a secret is replaced by a placeholder."""
-    new = copy.deepcopy(document)
-    for entry in new.get("auths", {}).values():
-        for key in entry:
-            if key in _SECRET_KEYS:
-                entry[key] = HIDDEN
-    for key in new.get("HttpHeaders", {}) if isinstance(new.get("HttpHeaders"), dict) else ():
-        new["HttpHeaders"][key] = "<hidden>"
-    return new
+    """A copy for showing: all keys, and of the values only those that are known to be no secret."""
+    shown = {key: value if key in _SHOWN else HIDDEN for key, value in document.items()}
+    if "auths" in document:
+        shown["auths"] = {key: _hide_entry(entry) for key, entry in document["auths"].items()}
+    return shown
+
+
+def _hide_entry(entry: Document) -> Document:
+    shown: Document = {key: HIDDEN_AUTH if key == "auth" else HIDDEN for key in entry}
+    return shown | {key: entry[key] for key in _SHOWN_OF_ENTRY if isinstance(entry.get(key), str)}
 
 
 def _login_of(document: Document, key: str, where: str, *, strict: bool = True) -> Login | None:
@@ -165,10 +180,9 @@ def _login_of(document: Document, key: str, where: str, *, strict: bool = True) 
         return None
     if entry.get("identitytoken"):
         return Login(IDENTITY_USER, SecretValue(str(entry["identitytoken"])))
-    if entry.get("username") and entry.get("password"):
-        return Login(str(entry["username"]), SecretValue(str(entry["password"])))
-    if not entry.get("auth"):
-        return None
+    if not entry.get("auth"):  # where it is, docker goes by it alone (configfile LoadFromReader)
+        username, password = entry.get("username"), entry.get("password")
+        return Login(str(username), SecretValue(str(password))) if username and password else None
     try:
         return decode_auth(str(entry["auth"]), where)
     except DockerConfigError:

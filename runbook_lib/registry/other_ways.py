@@ -13,6 +13,7 @@ from pathlib import Path
 from runbook_lib.credentials import SecretValue, environment_for_children
 from runbook_lib.errors import HelperMissingError, LoginRefusedError
 from runbook_lib.redaction import redact
+from runbook_lib.registry.config_document import lookup_key
 from runbook_lib.registry.logins import Login
 from runbook_lib.registry.ocir import BEARER_USERNAME
 
@@ -27,7 +28,7 @@ def docker_login(host: str, login: Login, folder: Path) -> None:
         HelperMissingError: docker is not on PATH or does not end. LoginRefusedError: it says no.
     """
     docker = require("docker", "auth_method=file needs no program")
-    command = [docker, "login", "--username", login.username, "--password-stdin", host]
+    command = [docker, "login", "--username", login.username, "--password-stdin", lookup_key(host)]
     done = _run(command, login.secret.reveal(), {"DOCKER_CONFIG": str(folder)})
     if done.returncode:
         raise LoginRefusedError(
@@ -82,7 +83,8 @@ def _run(command: list[str], given: str, more: dict[str, str]) -> subprocess.Com
             command,
             input=given,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # the exception would hold all that was said, a token too
             timeout=SECONDS,
             check=False,
             env={**environment_for_children(), **more},

@@ -14,6 +14,7 @@ from runbook_lib.errors import PermissionMissingError, RunbookError
 from runbook_lib.findings import Finding, Findings, Status
 from runbook_lib.journal import FILE_NAME, Journal
 from runbook_lib.plan import Action, Change, Plan
+from runbook_lib.registry.config_document import lookup_key
 from runbook_lib.registry.docker_config import DockerConfigFile, config_path
 from runbook_lib.registry.safe_file import is_there
 from runbook_lib.steps.contract import Step
@@ -76,7 +77,7 @@ class CleanUp(Step):
         changes = removal.plan_removal(self.cluster, self.settings)
         for host in self._logins():
             subject = f"login for {host} in {self._file.path}"
-            by_hand = f"# take the entry {host!r} out of {shlex.quote(str(self._file.path))}"
+            by_hand = f"# take the entry {lookup_key(host)!r} out of {shlex.quote(str(self._file.path))}"
             changes.append(Change(Action.DELETE, subject, "", (by_hand,)))
         if self._has_backup():
             backup = self._file.backup

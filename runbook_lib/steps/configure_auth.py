@@ -15,6 +15,7 @@ from runbook_lib.progress import Event
 from runbook_lib.registry import other_ways
 from runbook_lib.registry.by_hand import commands_for
 from runbook_lib.registry.client import RegistryClient
+from runbook_lib.registry.config_document import lookup_key
 from runbook_lib.registry.docker_config import DockerConfigFile, config_path
 from runbook_lib.registry.login import prove_login
 from runbook_lib.registry.login_doctor import of_clock, suspicions
@@ -190,4 +191,4 @@ class ConfigureAuth(Step):
 
 
 def _document(logins: dict[str, Login]) -> dict[str, Any]:
-    return {"auths": {host: {"auth": encode_auth(login)} for host, login in logins.items()}}
+    return {"auths": {lookup_key(host): {"auth": encode_auth(login)} for host, login in logins.items()}}

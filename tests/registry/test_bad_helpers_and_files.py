@@ -12,6 +12,7 @@ from runbook_lib.credentials import CredentialReference, SecretValue
 from runbook_lib.errors import (
     DockerConfigError,
     HelperMissingError,
+    LoginRefusedError,
     MalformedCredentialError,
     MissingCredentialError,
     RegistryTlsError,
@@ -21,6 +22,7 @@ from runbook_lib.registry import credential_helper
 from runbook_lib.registry.client import RegistryClient
 from runbook_lib.registry.docker_config import DockerConfigFile
 from runbook_lib.registry.logins import Login
+from runbook_lib.registry.other_ways import docker_login, oci_login
 
 HOST = "iad.ocir.io"
 SECRET = "t0ken-of-this-test"
@@ -67,6 +69,20 @@ def test_a_bad_helper_is_named_and_the_file_stays(
     assert caught.value.remedy
     assert SECRET not in str(caught.value)
     assert file.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("program", ["oci", "docker"])
+def test_a_program_that_answers_in_bytes_has_refused_the_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    (tmp_path / program).write_text(f"#!/bin/sh\nprintf '{SECRET}\\377\\376'\nexit 1\n")
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(LoginRefusedError) as caught:
+        oci_login(HOST) if program == "oci" else docker_login(HOST, LOGIN, tmp_path)
+    assert caught.value.where == HOST
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None, "an error of decoding holds all that the program said"
 
 
 def test_a_helper_for_another_machine_is_named(

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from runbook_lib.credentials import SecretValue
 from runbook_lib.registry import other_ways
 from runbook_lib.registry.by_hand import commands_for
+from runbook_lib.registry.docker_config import DockerConfigFile
+from runbook_lib.registry.logins import Login
 from runbook_lib.registry.targets import Target
 
 HOST = "iad.ocir.io"
@@ -83,6 +86,17 @@ def test_the_token_is_asked_for_as_the_step_asks(home: Path, monkeypatch: pytest
     assert (home / "oci.called").read_text() == by_hand
 
 
+def test_docker_hub_is_written_as_docker_looks_for_it(home: Path) -> None:
+    path = home / "config.json"
+    hub = target(host="docker.io", flavor="distribution")
+    assert '"https://index.docker.io/v1/"' in commands_for(hub, home / "other" / "config.json")[1]
+    typed(home, commands_for(hub, path, alone=True))
+    assert list(json.loads(path.read_text())["auths"]) == ["https://index.docker.io/v1/"]
+    login = DockerConfigFile(path).credential_for("docker.io")
+    assert login is not None
+    assert login.secret.reveal() == "an-auth-token"
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_docker_logs_in_itself(home: Path, there: bool) -> None:
     path = home / "config.json"
@@ -95,3 +109,19 @@ def test_docker_logs_in_itself(home: Path, there: bool) -> None:
         "--config", str(home), "login", "--username", "ns/jdoe", "--password-stdin", HOST, "an-auth-token",
     ]  # fmt: skip
     assert not any("base64" in line for line in lines), "docker writes the file"
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_docker_logs_in_at_the_hub_as_it_looks_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """`docker login index.docker.io` writes that very name, for which docker then does not look."""
+    hub = target(host=host, flavor="distribution")
+    typed(home, commands_for(hub, home / "config.json", method="docker"))
+    by_hand = (home / "docker.called").read_text()
+    assert by_hand.splitlines()[-2:] == ["https://index.docker.io/v1/", "an-auth-token"]
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{home / 'bin'}:/usr/bin:/bin")
+    (home / "docker.called").unlink()
+    other_ways.docker_login(host, Login("ns/jdoe", SecretValue("an-auth-token")), home)
+    assert by_hand == f"--config\n{home}\n" + (home / "docker.called").read_text()

@@ -11,8 +11,9 @@ import pytest
 
 from runbook_lib.credentials import SecretValue
 from runbook_lib.errors import DockerConfigError, HelperMissingError
+from runbook_lib.registry.config_document import host_of
 from runbook_lib.registry.docker_config import DockerConfigFile
-from runbook_lib.registry.logins import Login
+from runbook_lib.registry.logins import Login, encode_auth
 from runbook_lib.registry.safe_file import BACKUP_SUFFIX, LOCK_SUFFIX, TEMPORARY_SUFFIX
 
 HOST = "iad.ocir.io"
@@ -34,6 +35,39 @@ case "$1" in
   erase) rm -f "$store" ;;
 esac
 """
+
+# Keeps each login by the server that it is given for, as every real helper does.
+KEEPER = """#!/bin/sh
+cd {folder} || exit 2
+case "$1" in
+  get) read -r server || :
+    for one in *.json; do grep -qsF "\\"$server\\"" "$one" && exec cat "$one"; done
+    echo "credentials not found in native keychain"; exit 1 ;;
+  store) cat > "$$.json" ;;
+  erase) read -r server || :; grep -lsF "\\"$server\\"" *.json | xargs rm -f ;;
+esac
+"""
+HUB = "https://index.docker.io/v1/"
+# (a config file, the host, the key for which BuildKit finds the login, where: in the file or in the helper)
+PLACES: dict[str, tuple[dict[str, object], str, str, str]] = {
+    "no helper for this host": ({"credsStore": "lab", "credHelpers": {HOST: ""}}, HOST, HOST, "file"),
+    "a helper for this host": ({"credsStore": "never", "credHelpers": {HOST: "lab"}}, HOST, HOST, "lab"),
+    "a helper for a name of the hub": ({"credHelpers": {"docker.io": "never"}}, "docker.io", HUB, "file"),
+    "a helper for the hub": ({"credHelpers": {HUB: "lab"}}, "docker.io", HUB, "lab"),
+    "an entry for a name of the hub": ({"auths": {"index.docker.io": {}}}, "docker.io", HUB, "file"),
+    "an entry for the hub": ({"auths": {HUB: {}}}, "registry-1.docker.io", HUB, "file"),
+    "a URL beside a helper": (
+        {"auths": {"https://ghcr.io": {}}, "credsStore": "lab"}, "ghcr.io", "ghcr.io", "lab"
+    ),
+    "a helper for a URL": (
+        {"auths": {"https://ghcr.io": {}}, "credHelpers": {"https://ghcr.io": "never"}},
+        "ghcr.io", "https://ghcr.io", "file",
+    ),
+    "a URL": ({"auths": {"https://ghcr.io/v1/": {}}}, "ghcr.io", "https://ghcr.io/v1/", "file"),
+    # docker goes through a map: which of them it takes is chance.
+    "two URLs": ({"auths": {"https://ghcr.io": {}, "http://ghcr.io": {}}}, "ghcr.io", "ghcr.io", "file"),
+    "another case": ({"auths": {"https://GHCR.io": {}, "GHCR.io": {}}}, "ghcr.io", "ghcr.io", "file"),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -157,6 +191,24 @@ def test_the_preview_shows_no_secret(path: Path) -> None:
     assert "colons" not in shown
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"proxies": {"default": {"httpsProxy": "http://corp:HUNTER2pw@proxy:3128"}}},
+        {"HttpHeaders": {"X-Meta-Token": "HUNTER2pw"}},
+        {"HttpHeaders": "HUNTER2pw"},
+        {"plugins": {"x": {"key": "HUNTER2pw"}}},
+        {"no_key_of_docker": "HUNTER2pw"},
+        {"auths": {HOST: {"registrytoken": "HUNTER2pw", "Password": "HUNTER2pw", "x": ["HUNTER2pw"]}}},
+        {"auths": {HOST: {"username": {"oddly": "HUNTER2pw"}}}},
+    ],
+)
+def test_the_preview_shows_no_secret_of_others(path: Path, beside: dict[str, object]) -> None:
+    shown = write(path, json.dumps(beside)).preview({HOST: LOGIN})
+    assert f'"{HOST}"' in shown
+    assert "HUNTER2pw" not in shown
+
+
 def test_a_changed_token_is_seen_in_the_preview(path: Path) -> None:
     file = DockerConfigFile(path)
     file.merge({HOST: LOGIN})
@@ -187,6 +239,75 @@ def test_a_helper_keeps_the_login_and_the_file_stays(
     assert path.read_text() == text
     assert file.remove([HOST])
     assert file.credential_for(HOST) is None
+
+
+@pytest.mark.parametrize(("old", "host", "key", "where"), PLACES.values(), ids=PLACES)
+def test_a_login_is_written_where_buildkit_looks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, old: dict[str, object], host: str, key: str, where: str
+) -> None:
+    kept = path.parent / "kept"
+    kept.mkdir(parents=True)
+    for name in ("lab", "never"):
+        (path.parent / f"docker-credential-{name}").write_text(KEEPER.format(folder=kept))
+        (path.parent / f"docker-credential-{name}").chmod(0o755)
+    monkeypatch.setenv("PATH", str(path.parent), prepend=os.pathsep)
+    file = write(path, json.dumps(old))
+    assert file.merge({host: LOGIN})
+    written = [json.loads(p.read_text())["ServerURL"] for p in kept.iterdir()]
+    assert written == ([key] if where == "lab" else [])
+    found = {k: v for k, v in json.loads(path.read_text()).get("auths", {}).items() if v}
+    assert list(found) == ([key] if where == "file" else [])
+    assert LOGIN.same_as(file.credential_for(host))
+    assert file.merge({host: LOGIN}) is False
+    helper = file.helper_for(host)
+    assert (helper.program if helper else "") == (f"docker-credential-{where}" if where == "lab" else "")
+    assert file.remove([host])
+    assert file.credential_for(host) is None
+    assert list(kept.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [  # as docker's ConvertToHostname has it
+        ("127.0.0.1:6556", "127.0.0.1:6556"),
+        ("[::1]:6556", "[::1]:6556"),
+        ("Example.com", "Example.com"),
+        ("example.com/v1/", "example.com"),
+        ("http://Example.com", "Example.com"),
+        ("https://example.com:", "example.com"),
+        ("https://example.com:6555/v2/", "example.com:6555"),
+        ("https://user@example.com/?a=b", "example.com"),
+        ("https://example.com?a=b", "example.com"),
+        ("ftp://example.com#x", "example.com"),
+        ("https://[::1]:6555/v2/", "[::1]:6555"),
+        ("https://::1:6555/v2/", "[::1]:6555"),
+        ("https://[::1]/", "::1"),
+        ("unix:///var/run/docker.sock", "unix:"),
+    ],
+)
+def test_the_host_of_a_key_is_what_docker_takes_for_it(key: str, host: str) -> None:
+    assert host_of(key) == host
+
+
+PARTS = {"username": "u", "password": "of-the-parts"}
+AUTH = encode_auth(LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("entry", "login"),
+    [
+        ({**PARTS, "auth": AUTH}, LOGIN),
+        ({**PARTS, "auth": ""}, Login("u", SecretValue("of-the-parts"))),
+        (PARTS, Login("u", SecretValue("of-the-parts"))),
+        ({"auth": AUTH, "identitytoken": "refresh"}, Login("<token>", SecretValue("refresh"))),
+    ],
+)
+def test_the_login_of_an_entry_is_the_one_that_docker_takes(
+    path: Path, entry: dict[str, str], login: Login
+) -> None:
+    file = write(path, json.dumps({"auths": {HOST: entry}}))
+    assert login.same_as(file.credential_for(HOST))
+    assert file.merge({HOST: LOGIN}) is (login is not LOGIN)
 
 
 def test_a_missing_helper_is_named(path: Path) -> None:

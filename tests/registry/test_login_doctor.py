@@ -52,6 +52,9 @@ CAUSES: dict[str, tuple[str, Login | None, dict[str, Any], str, str]] = {
     "long alias": (
         "iad.ocir.io", None, auths(**{HOST: "a/b:c"}), f"stored for {HOST}, another name", "under iad.ocir.io"
     ),
+    "another case": (
+        "iad.ocir.io", None, auths(**{"IAD.ocir.io": "a/b:c"}), "stored for IAD.ocir.io", "under iad.ocir.io"
+    ),
     "artifacts alias": (
         HOST, None, auths(**{"https://artifacts.us-ashburn-1.oci.oraclecloud.com/v2/": "a/b:c"}),
         "artifacts.us-ashburn-1.oci.oraclecloud.com", "log in under",

@@ -7,16 +7,18 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import trustme
 
 from runbook_lib.findings import Status
 from runbook_lib.journal import Journal
+from runbook_lib.plan import Action
 from runbook_lib.progress import silent_sink
 from runbook_lib.settings import Settings
 from runbook_lib.settings_sources import load
+from runbook_lib.steps import configure_auth
 from runbook_lib.steps.configure_auth import ConfigureAuth
 from runbook_lib.steps.written_logins import written_logins
 from sandbox.build import ensure_tool
@@ -87,6 +89,31 @@ def test_several_registries_are_each_proven(lab: Lab, step: MakeStep, tmp_path: 
     assert one.verify().passed
     written = json.loads((tmp_path / "docker" / "config.json").read_text())
     assert set(written["auths"]) == {lab.host, lab.second_host}
+
+
+def test_the_secret_for_pushes_holds_docker_hub_as_docker_looks_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept: list[dict[str, Any]] = []
+
+    def keep(_cluster: object, _name: str, config: dict[str, Any], _instance: str) -> Action:
+        kept.append(config)
+        return Action.CREATE
+
+    monkeypatch.setattr(configure_auth, "apply_dockerconfig_secret", keep)
+    monkeypatch.setattr(ConfigureAuth, "cluster", None)
+    monkeypatch.setenv("LAB_TOKEN", "an-auth-token")
+    values = {
+        "registry": "index.docker.io",
+        "registry_username": "jdoe",
+        "registry_credential": "env:LAB_TOKEN",
+        "docker_config": str(tmp_path / "docker"),
+        "push_secret": "logins",
+    }
+    ConfigureAuth(load(values, environ={}), Journal(tmp_path / "run"), silent_sink).apply()
+    file = json.loads((tmp_path / "docker" / "config.json").read_text())
+    assert kept == [file]
+    assert list(file["auths"]) == ["https://index.docker.io/v1/"]
 
 
 def test_a_wrong_token_is_written_but_never_called_proven(step: MakeStep) -> None:
