@@ -171,9 +171,10 @@ class Page:
         self._outcome.show_export(path)
 
     def _turned(self) -> None:
-        """Another profile: what leads to the sandbox, and what leads elsewhere, must not meet."""
+        """Another profile: what leads to the sandbox, and what leads elsewhere, must not meet; nor tokens."""
         before, self._profile = self._profile, self._target.profile.value
         if before != self._profile and "sandbox" in (before, self._profile):
+            self._registry.forget()
             self.choices.update({name: default_of(name) for name in sandbox_profile.FILLED})
 
     # -- display --------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def fill(choices: Choices, own: Mapping[str, Any], *, anew: bool) -> None:
         values.pop("registry_credential", None)  # a token that somebody typed is what they want used
     if not anew:
         led_here = choices.get("kubeconfig") == own["kubeconfig"]
-        changed = {name for name in values if choices.get(name) != default_of(name)}
+        changed = {name for name in values if not _is_missing(choices, name)}
         kept = changed if led_here else changed & {"namespace"}
         # A switch that is off may have been turned off: there it looks like one that was never filled in.
         kept |= {"create_namespace"} if led_here else set()
@@ -59,3 +59,11 @@ def turned_away() -> SettingsError:
         where=t("Where to build"),
         remedy=t("choose the place again, then press again"),
     )
+
+
+def _is_missing(choices: Choices, name: str) -> bool:
+    """Whether nothing is chosen, or a token that went with the kernel that had it."""
+    value = choices.get(name)
+    if name == "registry_credential" and value == f"env:{VARIABLE}":
+        return not is_kept(VARIABLE)
+    return bool(value == default_of(name))

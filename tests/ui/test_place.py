@@ -222,9 +222,32 @@ def test_another_cluster_is_acted_on_as_chosen(world: World) -> None:
     assert world.ups == 0
 
 
+def test_a_token_goes_with_the_profile_it_was_typed_in(world: World) -> None:
+    page = world.page()
+    _pressed(page, page._start_sandbox)
+    page._target.profile.value = "oke"
+    page._registry._take(TYPED)
+    assert page.choices.get("registry_credential") == f"env:{VARIABLE}"
+    for _ in range(2):
+        page._target.profile.value = "sandbox"
+        _pressed(page, page._start_sandbox)
+        assert page.choices.get("registry_credential") == world.own["registry_credential"]
+        assert not page._registry.renewed
+        page._target.profile.value = "oke"
+        assert page.choices.get("registry_credential") == ""
+    assert not credentials.is_kept(VARIABLE)
+
+
 def test_a_token_that_is_typed_in_the_sandbox_is_used_there(world: World) -> None:
     page = world.page()
     page._registry._take(TYPED)
     for press in (page._start_sandbox, page._run_all):
         _pressed(page, press)
         assert page.choices.get("registry_credential") == f"env:{VARIABLE}"
+
+
+def test_a_token_that_went_with_its_kernel_is_filled_in_again(world: World) -> None:
+    world.recall("sandbox", **{**world.own, "registry_credential": f"env:{VARIABLE}"})
+    page = world.page()
+    _pressed(page, page._run_all)
+    assert page.choices.get("registry_credential") == world.own["registry_credential"]
