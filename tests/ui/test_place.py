@@ -251,3 +251,17 @@ def test_a_token_that_went_with_its_kernel_is_filled_in_again(world: World) -> N
     page = world.page()
     _pressed(page, page._run_all)
     assert page.choices.get("registry_credential") == world.own["registry_credential"]
+
+
+def test_run_all_builds_again_whatever_it_goes_on_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built may have been edited since it was pushed, and no verification sees that."""
+    page = world.page()
+    _pressed(page, page._run_all)
+    monkeypatch.setattr(Spy, "failing", "configure_auth")
+    _pressed(page, page._run_all)
+    monkeypatch.setattr(Spy, "failing", "")
+    Spy.verbs.clear()
+    _pressed(page, page._run_all)
+    verbs = ("check", "plan", "apply", "verify")
+    redone = [f"{step}.{verb}" for step in ("configure_auth", "test_push") for verb in verbs]
+    assert Spy.verbs == ["install_pod.verify", *redone[:4], "fetch_buildctl.verify", *redone[4:]]
