@@ -200,7 +200,7 @@ def _prune(base: Path, keep: int, made: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a run made this folder: by its name and by its run.json. Other programs write such files, too."""
+    """Whether a run made this folder, by its name and its run.json: other programs write such files, too."""
     try:
         return bool(_NAME.fullmatch(path.name)) and set(RunFolder(path).manifest()) >= _WRITTEN
     except ResumeError:
