@@ -79,6 +79,8 @@ class InstallPod(Step):
     def _apply(self) -> Findings:
         settings, found = self.settings, []
         begun = time.monotonic()
+        # Before anything is made: whoever cleans up must find it, whatever context is current by then.
+        self.journal.fact(self.name, builder_context=self.cluster.kubeconfig and self.cluster.context)
         if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
             objects.apply(self.cluster, namespace_of(settings))
             found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
