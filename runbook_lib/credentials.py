@@ -180,6 +180,11 @@ def is_kept(name: str) -> bool:
     return name in _kept
 
 
+def forget(name: str) -> None:
+    """Let go of what `keep` has under this name. It stays a secret: it is blanked wherever it may turn up."""
+    _kept.pop(name, None)
+
+
 def forbid_core_files() -> None:
     """Let this process, and those that it starts, leave no core file: that would hold every secret in memory.
 

@@ -46,3 +46,11 @@ def test_nbmake_gets_a_profile_by_its_whole_path(name: str) -> None:
     given = re.findall(r"RUNBOOK_PROFILE=(\S+)", text_of(name))
     assert given
     assert all(path.startswith('"$PWD/') for path in given)
+
+
+@pytest.mark.parametrize("name", [*READMES, GUIDE])
+def test_nbmake_is_not_ended_by_the_limit_of_our_own_tests(name: str) -> None:
+    """A notebook waits for a build as long as `build_timeout` says; pyproject.toml ends a test before."""
+    commands = re.findall(r"-m pytest ([^`]*--nbmake[^`]*)`", text_of(name))
+    assert commands
+    assert all("-o timeout=0" in command for command in commands)

@@ -56,6 +56,17 @@ def version(cluster: Cluster, pod: str) -> str:
     return match[1] if match else ""
 
 
+def node_user(cluster: Cluster, pod: str) -> int:
+    """The user of the node who is root in the Pod: 0 where that is the node's own root.
+
+    Raises:
+        PodNotReadyError: it cannot be read in the Pod.
+    """
+    answer = _run(cluster, pod, ["cat", "/proc/self/uid_map"], _ANSWER)
+    fields = answer.stdout.split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
 def cache_records(cluster: Cluster, pod: str) -> list[dict[str, Any]]:
     """The records of the daemon's cache as it reports them: `id`, `size` (bytes), `inUse`, `description`.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tomli_w
 import yaml
 
-from runbook_lib.cluster.labels import labels
+from runbook_lib.cluster.labels import CONTAINER, labels
 from runbook_lib.cluster.objects import Json
 from runbook_lib.errors import InvalidParameterError
 from runbook_lib.settings import DEFAULT_IMAGE, Mode, Settings
@@ -100,7 +100,9 @@ def mode_of(builder: Json) -> Mode:
     spec = spec_of(builder)
     if spec.get("hostUsers") is False:
         return "userns"
-    context = spec["containers"][0].get("securityContext") or {}
+    containers = spec["containers"]  # others' sidecars may come first
+    ours = next((c for c in containers if c.get("name") == CONTAINER), containers[0])
+    context = ours.get("securityContext") or {}
     return "privileged" if context.get("privileged") else "rootless"
 
 

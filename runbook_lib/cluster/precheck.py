@@ -154,8 +154,9 @@ def _user_namespaces(found: list[objects.Json]) -> Finding:
         return Finding(Status.FAIL, "user namespaces", "the runtime lacks them", evidence, remedy, INSTALL)
     if old:
         evidence = f"kubelet {', '.join(old)}; on by default since 1.33"
-        remedy = "if the builder does not start, use mode privileged or rootless"
-        return Finding(Status.WARN, "user namespaces", "they may be off", evidence, remedy, INSTALL)
+        message = "they may be off: then the builder comes up plainly privileged, and apply or verify fails"
+        remedy = "use mode privileged or rootless, or a cluster with Kubernetes 1.33 or newer"
+        return Finding(Status.WARN, "user namespaces", message, evidence, remedy, INSTALL)
     return Finding(Status.OK, "user namespaces", "the nodes offer them")
 
 

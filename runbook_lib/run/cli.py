@@ -17,6 +17,7 @@ from runbook_lib.errors import ResumeError, RunbookError, SettingsError
 from runbook_lib.journal import FILE_NAME
 from runbook_lib.redaction import redact
 from runbook_lib.run import cells, options, report
+from runbook_lib.run.clean_up import clean_up
 from runbook_lib.run.files import absolute
 from runbook_lib.run.folder import RunFolder, runs_dir
 from runbook_lib.run.planning import print_plans
@@ -133,22 +134,15 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _clean_up(arguments: argparse.Namespace) -> int:
-    """In process and in the folder of the run, whose journal knows what was made."""
-    settings = options.settings_of(arguments)
-    if arguments.plan:
-        return DONE if print_plans(settings, ("clean_up",), Console()) else FAILED
-    folder = _folder(settings, arguments.of_run)
-    own = settings.model_copy(update={"run_dir": str(folder.path)})
-    lock = folder.hold()
+    """With the parameters of the run that is named, else of the newest; without any run, with those given."""
+    given = options.settings_of(arguments)
     try:
-        step = entry_of("clean_up").load()(own, folder.journal)
-        step.check().require("clean-up")
-        print(redact(str(step.plan())))
-        step.apply().require("clean-up")
-        print(redact(str(step.verify().require("clean-up"))))
-    finally:
-        lock.release()
-    return DONE
+        folder = _folder(given, arguments.of_run)
+    except ResumeError:
+        if arguments.of_run:
+            raise
+        folder = None
+    return DONE if clean_up(folder, given, plan=arguments.plan) else FAILED
 
 
 def _report(arguments: argparse.Namespace) -> int:

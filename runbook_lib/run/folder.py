@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from runbook_lib.steps.contract import REPOSITORY_ROOT
 MANIFEST = "run.json"
 REPORT = "report.html"
 _LOCK = ".lock"
+_NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+_WRITTEN = {"started", "steps", "parameters", "versions"}  # in each run.json
 _PACKAGES = ("buildkit-runbook", "papermill", "nbclient", "ipykernel", "kubernetes")
 
 
@@ -56,7 +59,8 @@ class RunFolder:
     def create(cls, base: Path, settings: Settings, steps: tuple[str, ...]) -> RunFolder:
         """Make a new folder named after the present UTC time and write its `run.json`.
 
-        The oldest runs beyond the parameter `keep_runs` are removed, other than those that are going on.
+        The oldest runs beyond the parameter `keep_runs` are removed, other than those that are going on. What
+        is not named and written as a run is somebody else's, and is not counted either.
 
         Raises:
             RunError: the folder cannot be made.
@@ -67,7 +71,7 @@ class RunFolder:
             path = next(p for p in _candidates(base / stamp) if _made(p))
             folder = cls(path)
             folder._write(settings, steps)
-            _prune(base, settings.keep_runs)
+            _prune(base, settings.keep_runs, path)
         except OSError as e:
             raise RunError(
                 f"cannot make the run folder: {e.strerror}",
@@ -185,11 +189,22 @@ def _known_runs(base: Path) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def _prune(base: Path, keep: int) -> None:
-    """Remove the oldest finished runs. What has no run.json (the interactive folder) is no run."""
-    for path in _known_runs(base)[:-keep] if keep else []:
+def _prune(base: Path, keep: int, made: Path) -> None:
+    """Remove the oldest finished runs, never `made`: a clock set back makes that look older than others."""
+    if not keep:
+        return
+    others = [path for path in _known_runs(base) if path != made and _is_ours(path)]
+    for path in others[: max(0, len(others) - keep + 1)]:
         if not RunFolder(path).is_held:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a run made this folder, by its name and its run.json: other programs write such files, too."""
+    try:
+        return bool(_NAME.fullmatch(path.name)) and set(RunFolder(path).manifest()) >= _WRITTEN
+    except ResumeError:
+        return False
 
 
 def _listing(base: Path) -> str:

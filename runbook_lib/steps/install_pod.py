@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import ClassVar
 
-from runbook_lib.cluster import daemon, objects, precheck
+from runbook_lib.cluster import confinement, daemon, objects, precheck
 from runbook_lib.cluster.apply import drift_of, plan_object
 from runbook_lib.cluster.bring_up import bring_up
 from runbook_lib.cluster.manifest import namespace_of, render
@@ -80,6 +80,8 @@ class InstallPod(Step):
     def _apply(self) -> Findings:
         settings, found = self.settings, []
         begun = time.monotonic()
+        # Before anything is made: whoever cleans up must find it, whatever context is current by then.
+        self.journal.fact(self.name, builder_context=self.cluster.kubeconfig and self.cluster.context)
         if settings.create_namespace and objects.read(self.cluster, "Namespace", settings.namespace) is None:
             objects.apply(self.cluster, namespace_of(settings))
             found.append(Finding(Status.OK, f"Namespace {settings.namespace}", Action.CREATE.value))
@@ -91,6 +93,7 @@ class InstallPod(Step):
             self.name, builder_pod=name, builder_namespace=settings.namespace, builder_ready_seconds=took
         )
         found.append(Finding(Status.OK, f"Pod {settings.namespace}/{name}", "Ready"))
+        found.append(confinement.by_spec(settings, brought.pod))
         return Findings(found)
 
     def _verify(self) -> Findings:
@@ -105,9 +108,9 @@ class InstallPod(Step):
         version = daemon.version(self.cluster, pod)
         status = Status.OK if version else Status.WARN
         found.append(Finding(status, "buildkitd", f"version {version or 'not stated'}"))
-        asked, running = image_of_pod(
-            objects.read(self.cluster, "Pod", pod) or {"spec": {"containers": [{}]}}
-        )
+        live = objects.read(self.cluster, "Pod", pod) or {"spec": {"containers": [{}]}}
+        found.append(confinement.by_user(self.cluster, self.settings, live))
+        asked, running = image_of_pod(live)
         found.append(_image(asked, running))
         self.journal.fact(
             self.name,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from runbook_lib.errors import RunbookError, SettingsError
+from runbook_lib.errors import RunbookError
 from runbook_lib.findings import Findings
 from runbook_lib.journal import Journal
 from runbook_lib.settings import Settings
 from runbook_lib.steps.carry_out import carry_out
 from runbook_lib.steps.contract import Step, run_dir_of
-from runbook_lib.ui.choices import Choices, public
+from runbook_lib.ui.choices import public
 from runbook_lib.ui.step_card import StepCard
 from runbook_lib.ui.work import Worker
 
@@ -19,10 +19,13 @@ PAGE = "page"  # the journal's word for what was chosen on the page; no step has
 
 
 class Actions:
-    """Turns a press into work on one card at a time. `after` is told when a step has ended well."""
+    """Turns a press into work on one card at a time.
 
-    def __init__(self, choices: Choices, worker: Worker, after: Callable[[str], None]) -> None:
-        self._choices, self._worker, self._after = choices, worker, after
+    `ready` gives the settings to work with, in the worker's thread. `after` is told when a step ended well.
+    """
+
+    def __init__(self, ready: Callable[[], Settings], worker: Worker, after: Callable[[str], None]) -> None:
+        self._ready, self._worker, self._after = ready, worker, after
 
     def verb(self, card: StepCard, verb: str) -> None:
         """Check, plan, apply or verify, by itself."""
@@ -46,14 +49,15 @@ class Actions:
         Journal(run_dir_of(settings)).write(PAGE, "", "parameters", profile=profile, values=public(settings))
 
     def _press(self, card: StepCard, work: Callable[[Settings], object]) -> None:
-        try:
-            settings = self._choices.settings()
-        except SettingsError as e:
-            if not self._worker.busy:
+        def begin() -> None:
+            try:
+                settings = self._ready()
+            except RunbookError as e:
                 card.fail(e)
-                card.refresh(busy=False)
-            return
-        self._worker.start(lambda: _ignore(work(settings)))
+                return
+            work(settings)
+
+        self._worker.start(begin)
 
     def _verb(self, card: StepCard, verb: str, settings: Settings) -> None:
         with _Run(card) as run:
@@ -93,6 +97,3 @@ class _Run:
             self._card.status = "failed"
         self.passed = error is None
         return False
-
-
-def _ignore(_: object) -> None: ...

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import ipywidgets as w
 
-from runbook_lib.credentials import is_kept
 from runbook_lib.errors import RunbookError, SettingsError
 from runbook_lib.journal import Journal
 from runbook_lib.settings import Settings, fields_of
@@ -15,7 +15,7 @@ from runbook_lib.steps.carry_out import finished_with
 from runbook_lib.steps.catalog import DEFAULT_STEPS
 from runbook_lib.steps.contract import run_dir_of
 from runbook_lib.steps.story import FINISHED, tell
-from runbook_lib.ui import children, markup, registry_box, target, texts
+from runbook_lib.ui import children, markup, registry_box, sandbox_profile, target, texts
 from runbook_lib.ui.actions import PAGE, Actions
 from runbook_lib.ui.buttons import button, fold
 from runbook_lib.ui.choices import Choices
@@ -28,12 +28,6 @@ from runbook_lib.ui.target import TargetChooser
 from runbook_lib.ui.texts import t
 from runbook_lib.ui.work import Worker
 
-_DEMO = {"namespace": "buildkit-demo", "create_namespace": True}
-# What the sandbox's profile fills in, by `python -m sandbox env`.
-_FILLED = (
-    *_DEMO, "kubeconfig", "context", "registry", "registry_ca", "registry_username", "registry_credential",
-    "docker_config", "mirrors", "kubectl",
-)  # fmt: skip
 _page: Page | None = None
 
 
@@ -55,7 +49,7 @@ class Page:
         given = load()
         self._profile = self._recalled(given)
         self.worker = Worker(self.refresh, self._failed)
-        self._actions = Actions(self.choices, self.worker, self._after)
+        self._actions = Actions(self._ready, self.worker, self._after)
         self._registry = RegistryBox(self.choices)
         self._target = TargetChooser(self.choices, self._profile, self._start_sandbox, self._turned)
         presses = Presses(self._actions.verb, self._actions.whole, self.worker.cancel)
@@ -118,16 +112,14 @@ class Page:
 
     # -- presses --------------------------------------------------------------------------------
     def _start_sandbox(self) -> None:
-        self.worker.start(self._bring_sandbox)
+        self.worker.start(lambda: self._bring_sandbox(anew=True))
 
     def _run_all(self) -> None:
         self.worker.start(self._everything)
 
     def _everything(self) -> None:
         self._outcome.hide()
-        if self._target.profile.value == "sandbox" and not self.choices.get("registry"):
-            self._bring_sandbox()
-        settings = self.choices.settings()
+        settings = self._ready()
         self._actions.note_choices(settings, self._target.profile.value)
         journal = Journal(run_dir_of(settings))
         finished = finished_with(journal.entries(), settings)
@@ -135,6 +127,7 @@ class Page:
             finished.discard("configure_auth")
         if finished >= set(DEFAULT_STEPS):
             finished = set()  # all of it was done: then the press means "again", not "go on"
+        finished.discard("test_push")  # what is built may have been edited since: only a build tells
         self._say("")
         for name, card in self.cards.items():
             if not self._actions.step(card, settings, finished_before=name in finished):
@@ -151,16 +144,26 @@ class Page:
         if step == "configure_auth":
             self._registry.renewed = False
 
-    def _bring_sandbox(self) -> None:
+    def _ready(self) -> Settings:
+        """The settings for what was pressed. In the sandbox's profile it is up first, and they lead there."""
+        if self._target.profile.value != "sandbox":
+            return self.choices.settings()
+        own = self._bring_sandbox()
+        return sandbox_profile.require(self.choices.settings(), own)
+
+    def _bring_sandbox(self, *, anew: bool = False) -> dict[str, Any]:
+        """Bring the sandbox up (what runs is left alone) and fill in the parameters that lead to it."""
         self._say(t("Starting the sandbox …"))
-        children.sandbox_up(self._sandbox, self._say, self.worker.on_cancel)
-        values = {**_DEMO, **children.sandbox_values(self._sandbox)}
-        if is_kept(registry_box.VARIABLE):
-            values.pop("registry_credential")  # a token that somebody typed is what they want used
-        self.choices.update(values)
-        self._target.profile.value = "sandbox"
+        try:
+            children.sandbox_up(self._sandbox, self._say, self.worker.on_cancel)
+            own = children.sandbox_values(self._sandbox)
+        finally:
+            self._say("")
+        if self._target.profile.value != "sandbox":
+            raise sandbox_profile.turned_away()
+        sandbox_profile.fill(self.choices, own, anew=anew)
         self._target.sandbox_state.value = f"{markup.chip('ok')} {markup.esc(t('The sandbox is running.'))}"
-        self._say("")
+        return own
 
     def _export(self) -> None:
         settings = self.choices.settings()
@@ -169,10 +172,11 @@ class Page:
         self._outcome.show_export(path)
 
     def _turned(self) -> None:
-        """Another profile: what was filled in for the sandbox, its token too, must not go elsewhere."""
+        """Another profile: what leads to the sandbox, and what leads elsewhere, must not meet; nor tokens."""
         before, self._profile = self._profile, self._target.profile.value
-        if before == "sandbox" != self._profile:
-            self.choices.update({name: default_of(name) for name in _FILLED})
+        if before != self._profile and "sandbox" in (before, self._profile):
+            self._registry.forget()
+            self.choices.update({name: default_of(name) for name in sandbox_profile.FILLED})
 
     # -- display --------------------------------------------------------------------------------
     def _say(self, text: str) -> None:
@@ -188,7 +192,7 @@ class Page:
             busy = self.worker.busy
             for card in self.cards.values():
                 card.refresh(busy=busy)
-            self._all.disabled = self._target.start.disabled = busy
+            self._all.disabled = self._target.start.disabled = self._target.profile.disabled = busy
             self._cancel.disabled = not busy or self.worker.cancelling
             strip = "".join(_stage(c) for c in self.cards.values())
             label = markup.esc(t("Steps"))

@@ -30,7 +30,7 @@ class Panel:
         choices = Choices(step.settings.model_dump(mode="json", exclude_unset=True))
         self._drawing = threading.Lock()
         self._worker = Worker(self._refresh, self._failed)
-        actions = Actions(choices, self._worker, lambda _: None)
+        actions = Actions(choices.settings, self._worker, lambda _: None)
         presses = Presses(actions.verb, actions.whole, self._worker.cancel)
         parts: list[w.Widget] = [style(), _narrative(step.name, opened=language != "en")]
         fields = own_first(step.name)

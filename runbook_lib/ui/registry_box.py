@@ -28,6 +28,12 @@ class RegistryBox:
         self._note()
         self.widget = w.VBox([form(choices, FIELDS), self.secret])
 
+    def forget(self) -> None:
+        """Let go of the token that was typed: it belongs to what was chosen before."""
+        credentials.forget(VARIABLE)
+        self.renewed = False
+        self._note()
+
     def _take(self, value: str) -> None:
         self._choices.update({"registry_credential": str(credentials.keep(VARIABLE, value))})
         self.renewed = True

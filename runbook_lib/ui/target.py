@@ -79,9 +79,9 @@ class TargetChooser:
         self._state.value = markup.failure({"what": error.what, "where": error.where, "remedy": error.remedy})
 
     def _choose(self, change: dict[str, str]) -> None:
-        if change["new"]:
+        # An answer that comes after the reader has turned to the sandbox is not for it.
+        if change["new"] and self.profile.value != "sandbox":
             self._choices.update({"context": change["new"]})
-            self._changed()
 
     def _turn(self, _: object) -> None:
         self._targets = ()  # another profile may mean another kubeconfig
@@ -117,7 +117,8 @@ def _problems(targets: tuple[Target, ...]) -> str:
 def _sandbox_text() -> str:
     lines = (
         t("A real Kubernetes node, BuildKit and a registry with a login, on this machine (Linux, root)."),
-        t("Nothing outside is touched. The token is filled in for you; you may type one instead."),
+        t("Nothing outside is touched: builder and push stay here, whatever registry is typed."),
+        t("The token is filled in for you; you may type one instead."),
     )
     return f'<p class="bkr-help">{"<br>".join(markup.esc(line) for line in lines)}</p>'
 

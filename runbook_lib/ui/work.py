@@ -25,7 +25,7 @@ class Worker:
         """Whether something is at work."""
         return self._lock.locked()
 
-    def start(self, work: Callable[[], None]) -> bool:
+    def start(self, work: Callable[[], object]) -> bool:
         """Begin `work` in a thread; False where something is at work already."""
         if not self._lock.acquire(blocking=False):
             return False
@@ -47,7 +47,7 @@ class Worker:
             if self._cancel is not None:
                 self._cancel()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], object]) -> None:
         try:
             work()
         except RunbookError as e:

@@ -25,9 +25,10 @@ from runbook_lib.ui.choices import Choices, public
 from runbook_lib.ui.fields import Field, to_text
 from runbook_lib.ui.live import Live
 from runbook_lib.ui.outcome import exported
-from runbook_lib.ui.page import _FILLED, Page, own_fields
+from runbook_lib.ui.page import Page, own_fields
 from runbook_lib.ui.panel import own_first
 from runbook_lib.ui.registry_box import VARIABLE, RegistryBox
+from runbook_lib.ui.sandbox_profile import FILLED
 from runbook_lib.ui.step_card import Presses, StepCard, safe_remedy
 from runbook_lib.ui.timeline import timeline
 from runbook_lib.ui.work import Worker
@@ -108,7 +109,7 @@ def test_nothing_of_the_sandbox_goes_with_the_reader_to_another_profile(
 
 @pytest.mark.sandbox
 def test_every_name_that_the_sandbox_fills_in_is_cleared(sandbox_env: dict[str, str]) -> None:
-    assert set(children.sandbox_values(INSTANCE[1])) <= set(_FILLED)
+    assert set(children.sandbox_values(INSTANCE[1])) <= set(FILLED)
 
 
 def test_nothing_from_outside_becomes_markup() -> None:
