@@ -16,14 +16,14 @@ _FROM = re.compile(r"\[.*\d/\d+\] FROM ")
 class BuildRequest:
     """What to build and where to push it; `references` are host/repository:tag, all of one image.
 
-    `registry_ca` is the CA file with which buildctl itself fetches tokens from `host`.
+    `authorities` are (host, CA file): buildctl itself fetches the tokens for all that the builder pulls and
+    pushes, for mirrors too.
     """
 
     context: Path
     dockerfile: Path
     references: tuple[str, ...]
-    host: str
-    registry_ca: str = ""
+    authorities: tuple[tuple[str, str], ...] = ()
     target: str = ""
     platforms: tuple[str, ...] = ()
     build_args: tuple[tuple[str, str], ...] = ()
@@ -47,9 +47,8 @@ class BuildRequest:
         args += ["--output", output]
         args += [word for option in self.cache_to for word in ("--export-cache", option)]
         args += [word for option in self.cache_from for word in ("--import-cache", option)]
-        if self.registry_ca:
-            tls = joined({"host": self.host, "ca": self.registry_ca})
-            args += ["--registry-auth-tlscontext", tls]
+        for host, ca in self.authorities:
+            args += ["--registry-auth-tlscontext", joined({"host": host, "ca": ca})]
         return args
 
 

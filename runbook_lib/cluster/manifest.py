@@ -121,17 +121,20 @@ def _metadata(settings: Settings, name: str) -> Json:
     return {"name": name, "namespace": settings.namespace, "labels": labels(settings.name)}
 
 
+def authorities_of(settings: Settings) -> dict[str, str]:
+    """The CA file of each host that has one of its own; mirrors are taken to have the registry's."""
+    found = {r.registry: r.ca for r in settings.more_registries if r.ca}
+    if settings.registry_ca:
+        hosts = {m.partition("/")[0] for mirrors in settings.mirrors.values() for m in mirrors}
+        found = dict.fromkeys([settings.registry, *hosts], settings.registry_ca) | found
+    return {host: path for host, path in found.items() if host}
+
+
 def _config_map(settings: Settings) -> Json | None:
-    authorities = {settings.registry: settings.registry_ca} if settings.registry_ca else {}
-    authorities |= {r.registry: r.ca for r in settings.more_registries if r.ca}
     data: dict[str, str] = {}
-    registries: dict[str, Json] = {}
-    for source, mirrors in settings.mirrors.items():
-        registries[source] = {"mirrors": list(mirrors)}
-        if settings.registry_ca:
-            authorities |= {m.partition("/")[0]: settings.registry_ca for m in mirrors}
+    registries: dict[str, Json] = {source: {"mirrors": list(m)} for source, m in settings.mirrors.items()}
     files: dict[str, str] = {}
-    for host, path in sorted((h, p) for h, p in authorities.items() if h):
+    for host, path in sorted(authorities_of(settings).items()):
         if path not in files:
             files[path] = "ca.pem" if not files else f"ca-{len(files)}.pem"
             data[files[path]] = _read_pem(path)

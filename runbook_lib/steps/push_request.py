@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runbook_lib.builder.build_request import BuildRequest
 from runbook_lib.builder.cache_guard import CacheOption, guard, local_options
+from runbook_lib.cluster.manifest import authorities_of
 from runbook_lib.errors import BuildFailedError, InvalidParameterError
 from runbook_lib.findings import Findings
 from runbook_lib.journal import Journal
@@ -64,8 +65,9 @@ def request_of(settings: Settings) -> BuildRequest:
         context=context,
         dockerfile=dockerfile,
         references=tuple(str(r) for r in references_of(settings)),
-        host=settings.registry,
-        registry_ca=str(Path(settings.registry_ca).expanduser()) if settings.registry_ca else "",
+        authorities=tuple(
+            (h, str(Path(p).expanduser())) for h, p in sorted(authorities_of(settings).items())
+        ),
         target=settings.build_target,
         platforms=tuple(settings.platforms),
         build_args=tuple(settings.build_args.items()),

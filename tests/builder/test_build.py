@@ -49,7 +49,7 @@ def script_fixture(tmp_path: Path) -> Script:
 
 
 def request(folder: Path) -> BuildRequest:
-    return BuildRequest(folder, folder / "Dockerfile", ("r.example/x:1",), "r.example")
+    return BuildRequest(folder, folder / "Dockerfile", ("r.example/x:1",))
 
 
 def built(

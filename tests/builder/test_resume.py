@@ -64,7 +64,7 @@ def resumed(builder: Builder, stall: float = 8.0) -> BuildResult:
     folder = builder.buildctl.parent
     return build_or_resume(
         builder,
-        BuildRequest(folder, folder / "Dockerfile", ("r.example/x:1",), "r.example"),
+        BuildRequest(folder, folder / "Dockerfile", ("r.example/x:1",)),
         sink=lambda _: None,
         build_timeout=20.0,
         stall_timeout=stall,
