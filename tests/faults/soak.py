@@ -103,14 +103,19 @@ def slope(points: list[tuple[float, float]]) -> float:
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
-def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
-    """Whole runs as a user starts them. All share one folder of runs, so that its bound can be seen."""
+def runs(world: World, most: int, keep_runs: int, minutes: float) -> dict[str, Any]:
+    """Whole runs as a user starts them, until there are `most` or the minutes are over.
+
+    All share one folder of runs, so that its bound can be seen.
+    """
     measures: list[Measure] = []
     seconds: list[float] = []
     failed: list[str] = []
     served = 0
     begun = time.monotonic()
-    for turn in range(1, count + 1):
+    for turn in range(1, most + 1):
+        if time.monotonic() - begun > minutes * 60:
+            break
         at = time.monotonic()
         started = world.start_headless(_STEPS, 1, resume=False, keep_runs=keep_runs, tags=[f"soak{turn}"])
         if started.wait(_RUN_LIMIT) != 0:
@@ -119,9 +124,10 @@ def runs(world: World, count: int, keep_runs: int) -> dict[str, Any]:
         seconds.append(time.monotonic() - at)
         measures.append(measure(world, 1, begun))
         print(
-            f"run {turn}/{count}: {seconds[-1]:.1f} s, {len(failed)} failed, {served} served, {measures[-1]}",
+            f"run {turn}/{most}: {seconds[-1]:.1f} s, {len(failed)} failed, {served} served, {measures[-1]}",
             flush=True,
         )
+    count = len(measures)
     settled = measures[count // 10 :]
     names = [n for n in asdict(measures[0]) if n != "hours"]
     found: dict[str, Any] = {"runs": count, "runs_failed": len(failed), "first_failure": (failed or [""])[0]}
@@ -209,7 +215,7 @@ def _ended(process: Running, deadline: float) -> int | None:
 
 def _parts(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if options.runs:
-        yield runs(world, options.runs, options.keep_runs)
+        yield runs(world, options.runs, options.keep_runs, options.minutes)
     if options.page:
         yield page(world, options.page)
     if options.builds:
@@ -220,6 +226,7 @@ def _parts(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=240.0, help="no further whole run after that")
     parser.add_argument("--page", type=int, default=200)
     parser.add_argument("--builds", type=int, default=50)
     parser.add_argument("--keep-runs", type=int, default=20)

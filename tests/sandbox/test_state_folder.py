@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_removed_is_an_error_with_a_way_out(
         subprocess.run(["umount", str(point)], capture_output=True, timeout=15, check=False)
 
 
-def test_a_full_disk_is_an_error_with_a_way_out(
+def test_a_full_disk_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SANDBOX_STATE", str(tmp_path))

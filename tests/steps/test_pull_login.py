@@ -26,7 +26,7 @@ def pulls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The documents of the pull Secrets that are written."""
     written: list[dict[str, Any]] = []
 
-    def run_image(_: object, __: str, document: dict[str, Any], *___: object) -> str:
+    def run_image(_: object, __: object, ___: str, document: dict[str, Any], *____: object) -> str:
         written.append(document)
         return SAMPLE_OUTPUT
 
