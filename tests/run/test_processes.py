@@ -12,13 +12,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runbook_lib.run.processes import MARK, end_processes, sweep_orphans
+from runbook_lib.run import processes
+from runbook_lib.run.processes import end_processes, sweep_orphans
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace needs root")
+MARK = "BUILDKIT_RUNBOOK_RUN_OF_A_TEST"  # other runs of this machine sweep, too
 # A run as in a container: its folder lies in a file system that only its own mount namespace has.
 INSIDE = """
 mount -t tmpfs tmpfs "$1" && mkdir "$1/run" && touch "$1/run/ready" && exec sleep 60
 """
+
+
+@pytest.fixture(autouse=True)
+def mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MARK", MARK)
 
 
 @pytest.fixture
@@ -60,6 +67,10 @@ def test_an_orphan_of_this_machine_is_ended(tmp_path: Path, monkeypatch: pytest.
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
     with subprocess.Popen(sleeping, env={**os.environ, MARK: str(tmp_path)}) as process:
         only(process.pid, monkeypatch)
+        for _ in range(100):  # Popen returns while the kernel still lays the environment out
+            if MARK in psutil.Process(process.pid).environ():
+                break
+            time.sleep(0.05)
         try:
             assert str(tmp_path) in sweep_orphans()
             process.wait(5)
