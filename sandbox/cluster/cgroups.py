@@ -4,6 +4,7 @@ The runtime makes `/k8s.io/<container>` in each. The kubelet is told to make non
 """
 
 import contextlib
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from sandbox.errors import PlatformError
 
 _ROOT = Path("/sys/fs/cgroup")
 _CONTAINERS = "k8s.io"
+# On v2 a privileged container sees the machine's own root: its builder makes the groups of RUN steps there.
+_BUILDS = "buildkit"
+# A step's process is in its group at once: an older group without one is of a builder that was killed.
+_SETTLED = 1.0
 # The kubelet sets a weight and a high mark on every container; runc starts none where it cannot set them.
 _NEEDED = frozenset({"cpu", "memory"})
 _PASSED_ON = "cgroup.subtree_control"
@@ -110,6 +115,25 @@ def remove_parents() -> None:
     for parent in _parents():
         with contextlib.suppress(OSError):
             parent.rmdir()
+
+
+def remove_ended_builds() -> bool:
+    """Remove the groups of RUN steps whose builder was killed, and what held them; whether none was too new.
+
+    They bear no instance's name. Those of running steps stay: the kernel removes no group with processes.
+    """
+    top = _ROOT / _BUILDS
+    groups = [path for path in top.rglob("*") if path.is_dir()] if top.is_dir() else []
+    settled = True
+    for group in sorted(groups, key=lambda path: len(path.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            if time.time() - group.stat().st_mtime > _SETTLED:
+                group.rmdir()
+            else:
+                settled = False
+    with contextlib.suppress(OSError):
+        top.rmdir()
+    return settled
 
 
 def _parents() -> list[Path]:

@@ -10,7 +10,13 @@ import httpx
 import psutil
 
 from sandbox.cluster.api import Api
-from sandbox.cluster.cgroups import groups_of, processes_in, remove_groups, remove_parents
+from sandbox.cluster.cgroups import (
+    groups_of,
+    processes_in,
+    remove_ended_builds,
+    remove_groups,
+    remove_parents,
+)
 from sandbox.cluster.host import require_linux_root
 from sandbox.cluster.identity import Identity, load_identity
 from sandbox.cluster.layout import CNI_FILE, Layout
@@ -60,6 +66,7 @@ def down(layout: Layout, reporter: Reporter, *, remove_state: bool = False) -> L
             remove_bridge(bridge)
         _retry(lambda: remove_groups(containers), 2.0)
         remove_parents()
+        _retry(remove_ended_builds, 2.0)
         left = count_leftovers(layout, identity, containers)
         if left.total():
             raise LeftoverError(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from sandbox.cluster import cgroups
-from sandbox.cluster.cgroups import ensure_controllers, groups_of, processes_in, remove_groups, remove_parents
+from sandbox.cluster.cgroups import (
+    ensure_controllers,
+    groups_of,
+    processes_in,
+    remove_ended_builds,
+    remove_groups,
+    remove_parents,
+)
 from sandbox.console import Reporter
 from sandbox.errors import PlatformError
 
@@ -111,3 +119,31 @@ def test_down_removes_the_groups_of_its_own_containers_only(
     assert remove_groups({"others"})
     remove_parents()
     assert not any((tmp_path / base / "k8s.io").exists() for base in hierarchies)
+
+
+def test_down_removes_the_groups_of_killed_builds_but_not_of_running_or_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+    builds = tmp_path / "buildkit"
+    killed, running, new = (builds / name for name in ("killed", "running", "new"))
+    for group in (killed, running, new):
+        group.mkdir(parents=True)
+    (running / "cgroup.procs").touch()  # rmdir fails on it, as on a group with processes
+    for group in (killed, running):
+        os.utime(group, (0, 0))
+    assert not remove_ended_builds()
+    assert set(builds.iterdir()) == {running, new}
+    os.utime(new, (0, 0))
+    assert remove_ended_builds()
+    assert set(builds.iterdir()) == {running}
+
+
+def test_what_held_the_groups_of_builds_goes_with_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+    assert remove_ended_builds()
+    (tmp_path / "buildkit").mkdir()
+    assert remove_ended_builds()
+    assert list(tmp_path.iterdir()) == []
