@@ -40,7 +40,9 @@ def test_totals_table_and_bad_cases_follow_the_records(tmp_path: Path) -> None:
     assert "| rounds of each case, least and most | 1, 2 |" in text
     assert "| false successes | 1 |" in text
     assert "| SIGKILL etcd | 2 typed error, 1 **bad**; 5.0 s |  |  | 2 typed error; 7.2 s |" in text
-    assert "| install_pod apply | SIGKILL etcd | false success; rerun proven | `aaa` | 1 |" in text
+    assert (
+        "| install_pod apply | SIGKILL etcd | false success; rerun proven | `aaa` | not known | 1 |" in text
+    )
     assert "| kills | 42 |" in text
     assert "`aaa` (4), `bbb` (1)" in text
 
