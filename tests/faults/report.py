@@ -26,6 +26,7 @@ from records import FAULTS_BY_CASE, RECORDS, RESULTS, Record, added_up, judged_a
 from soak_bounds import judged
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+_RUNS = ("date", "code", "runs", "failed", "served by the registry", "hours", "median seconds of one")
 # What was found to be the cause of bad cases, by the state of the code and words of the fault's name.
 _CAUSES = {
     (
@@ -176,8 +177,18 @@ def _soak(records: list[Record]) -> str:
     bounds = [(w, f"{v:g}", f"{m:g}", "yes" if held else "**no**") for w, v, m, held in judged(newest)]
     if not bounds:
         return ""
-    told = _rows("Soak", ("bound", "seen", "at most", "held"), bounds)
+    told = _rows("Soak: the newest of each part", ("bound", "seen", "at most", "held"), bounds)
+    told += "\n" + _rows("Soak: whole runs in a row, every time", _RUNS, _whole_runs(records))
     return told + "\n" + _rows("Soak, all figures", ("what", "value"), sorted(shown.items()))
+
+
+def _whole_runs(records: list[Record]) -> Iterable[tuple[str, ...]]:
+    for record in records:
+        if "runs" in record:
+            served = str(record.get("runs_served", "not asked for"))
+            times = (str(record.get("hours", "")), str(record.get("run_seconds_median", "")))
+            where = (str(record.get("time", ""))[:10], f"`{record.get('commit', '')}`")
+            yield (*where, str(record["runs"]), str(record["runs_failed"]), served, *times)
 
 
 def _bad(cases: list[Record]) -> str:
