@@ -11,18 +11,18 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from runbook_lib.errors import JournalError
 from runbook_lib.redaction import redact
+from runbook_lib.small_files import replacing
 
 FILE_NAME = "journal.jsonl"
 SET_ASIDE = "journal.old.jsonl"
@@ -92,20 +92,10 @@ class Journal:
                 newest.append(entry)
         lines = [json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in [*facts.values(), *newest]]
         # A copy: while the journal's name leads nowhere, another writer would begin one of its own.
-        with self.path.open("rb") as old:
-            self._put(SET_ASIDE, lambda file: shutil.copyfileobj(old, file))
-        self._put(FILE_NAME, lambda file: file.write("".join(lines).encode()))
-
-    def _put(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        """Replace the file `name` in one step; mode 0600, as `mkstemp` makes it."""
-        descriptor, made = tempfile.mkstemp(dir=self.run_dir, prefix=f".{name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                fill(file)
-            Path(made).replace(self.path.with_name(name))
-        except BaseException:
-            Path(made).unlink(missing_ok=True)
-            raise
+        with self.path.open("rb") as old, replacing(self.path.with_name(SET_ASIDE)) as aside:
+            shutil.copyfileobj(old, aside)
+        with replacing(self.path) as anew:
+            anew.write("".join(lines).encode())
 
     def _append(self, text: str) -> None:
         with self._explained():

@@ -1,11 +1,15 @@
-"""Small files that a person names: read whole, and without what hangs or fills the memory."""
+"""Small files that a person names, read whole without what hangs or fills memory; files that are replaced."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 MOST_BYTES = 1_000_000
 
@@ -43,6 +47,26 @@ def read_small(path: str | Path, most: int = MOST_BYTES) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most // 1000} kB")
     return content
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file, mode 0600, that takes the place of `path` in one step when the body ends well.
+
+    A reader sees the old file or the new one; where the body or the step fails, the old one is as it was.
+
+    Raises:
+        OSError: the folder or the disk does not take it.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink(missing_ok=True)
+        raise
 
 
 def barred(path: str | Path, access: int = os.R_OK) -> str:

@@ -45,7 +45,7 @@ def candidates(cluster: Cluster, settings: Settings) -> list[objects.Json]:
         listed = objects.list_all(cluster, "Pod", selector(settings.name))
         found = [
             p for p in listed if not is_over(p)
-        ]  # an ended one stays in the list; another takes its place
+        ]  # one that has ended stays listed; another takes its place
     alive = [p for p in found if not p["metadata"].get("deletionTimestamp")]
     alive.sort(key=lambda p: str(p["metadata"]["creationTimestamp"]), reverse=True)
     return sorted(alive, key=lambda p: not is_ready(p))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 from runbook_lib.errors import RunError
+from runbook_lib.small_files import replacing
 
 
 def absolute(text: str) -> Path:
@@ -30,18 +28,10 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written; the old file is as it was.
     """
-    temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException as e:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if not isinstance(e, OSError):
-            raise
+        with replacing(path) as file:
+            file.write(text.encode(errors="replace"))
+    except OSError as e:
         raise RunError(
             f"it cannot be written: {e.strerror}",
             where=str(path),
