@@ -85,11 +85,7 @@ def _write(name: str, text: str) -> None:
 
 def groups_of(containers: Iterable[str]) -> list[Path]:
     """Every cgroup folder of the containers, deepest first, in all hierarchies."""
-    found: set[Path] = set()
-    for top in (parent / name for parent in _parents() for name in containers):
-        if top.is_dir():
-            found |= {top, *(path for path in top.rglob("*") if path.is_dir())}
-    return sorted(found, key=lambda path: len(path.parts), reverse=True)
+    return _trees(parent / name for parent in _parents() for name in containers)
 
 
 def processes_in(groups: Iterable[Path]) -> set[int]:
@@ -123,9 +119,8 @@ def remove_ended_builds() -> bool:
     They bear no instance's name. Those of running steps stay: the kernel removes no group with processes.
     """
     top = _ROOT / _BUILDS
-    groups = [path for path in top.rglob("*") if path.is_dir()] if top.is_dir() else []
     settled = True
-    for group in sorted(groups, key=lambda path: len(path.parts), reverse=True):
+    for group in (path for path in _trees([top]) if path != top):
         with contextlib.suppress(OSError):
             if time.time() - group.stat().st_mtime > _SETTLED:
                 group.rmdir()
@@ -134,6 +129,15 @@ def remove_ended_builds() -> bool:
     with contextlib.suppress(OSError):
         top.rmdir()
     return settled
+
+
+def _trees(tops: Iterable[Path]) -> list[Path]:
+    """Those of `tops` that are there and all groups below them, deepest first."""
+    found: set[Path] = set()
+    for top in tops:
+        if top.is_dir():
+            found |= {top, *(path for path in top.rglob("*") if path.is_dir())}
+    return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
 def _parents() -> list[Path]:
